@@ -1,0 +1,1 @@
+"""The middleware: guarded calls, the command line, records."""

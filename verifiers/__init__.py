@@ -1,0 +1,1 @@
+"""What is true: an answer split into claims, each checked against sources."""
