@@ -1,0 +1,117 @@
+"""What holds for every test: no network, a clean environment, nothing written to the user's home.
+
+The rules are enforced and not asked for: a test that reaches out fails with the address it tried.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# "ci" is steady from run to run and prints what reproduces a failure; "dev" is quick. Neither has a
+# deadline: these run on small shared machines, and a slow example is not a wrong one.
+settings.register_profile(
+    "ci",
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "dev", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+# Whatever would change what a test sees: our settings, providers' keys and addresses, colours.
+_SCRUBBED = re.compile(
+    r"^(GROUNDRAIL_.*|.*_API_KEY|.*_API_BASE|.*_BASE_URL|.*_API_TOKEN|.*_AUTH_TOKEN|"
+    r"(OPENAI|ANTHROPIC|AZURE|AWS|GEMINI|LITELLM|OTEL)_.*|"
+    r"(HTTPS?|ALL|NO)_PROXY|NO_COLOR|FORCE_COLOR|CLICOLOR(_FORCE)?|COLUMNS|LINES|TTY_COMPATIBLE)$",
+    re.IGNORECASE,
+)
+_LOCAL_NAMES = frozenset({"", "localhost", "ip6-localhost", "0.0.0.0", "::"})
+
+
+class NetworkRefused(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+def _local(host: object) -> bool:
+    if host is None:
+        return True
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    if text in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Connections and look-ups beyond loopback and Unix sockets raise."""
+    patch = pytest.MonkeyPatch()
+    connect, connect_ex, look_up = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def check(sock: socket.socket, address: Any) -> None:
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and not _local(address[0]):
+            raise NetworkRefused(f"no test may reach the network: {address!r}")
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        check(self, address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        check(self, address)
+        return connect_ex(self, address)
+
+    def guarded_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _local(host):
+            raise NetworkRefused(f"no test may look up a name: {host!r}")
+        return look_up(host, *args, **kwargs)
+
+    patch.setattr(socket.socket, "connect", guarded_connect)
+    patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    patch.setattr(socket, "getaddrinfo", guarded_look_up)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No keys, no settings of ours, no model hub; state and data folders are temporary."""
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if _SCRUBBED.match(name):
+            patch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        patch.setenv(name, str(home / name.lower()))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("TRANSFORMERS_OFFLINE", "1")
+    patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    patch.setenv("TOKENIZERS_PARALLELISM", "false")
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """The URL of a SQLite store that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'records.db'}"
