@@ -1,0 +1,170 @@
+"""The error tree of ``guardrails``. The root is ``verifiers.errors.GroundrailError``.
+
+::
+
+    GroundrailError                     GR000  everything we raise
+    └── GuardrailsError                 GR300  the guarded call failed
+        ├── Blocked                     GR301  the policy did not let the answer through
+        ├── ConfigInvalid               GR302  settings or arguments that make no sense
+        ├── NameCollision               GR303  another distribution owns one of our import names
+        ├── ProviderFailed              GR304  the model call failed; the original is the cause
+        ├── ResponseUnreadable          GR305  a response of a type we cannot read or write
+        ├── RetrieverFailed             GR306  a registered retriever raised or returned nonsense
+        ├── StoreUnavailable            GR307  the record store cannot be opened or written
+        │   ├── StoreReadOnly           GR308  it can be read, not written
+        │   └── StoreLocked             GR309  another process holds it for too long
+        ├── SourceUnreadable            GR310  a source file cannot be read as text
+        ├── ReviewConflict              GR311  a review item is not in the state asked of it
+        ├── RecordInvalid               GR312  not a record, or of a version we do not know
+        ├── TimedOut                    GR313  a deadline of ours passed
+        └── StreamingUnsupported        GR314  ``stream=True`` is not available here
+
+Codes are stable. Messages say what happened, what was done and what to do, and hold no user text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from verifiers.errors import GroundrailError
+
+if TYPE_CHECKING:
+    from guardrails.report import Report
+    from policies.types import Decision
+
+
+class GuardrailsError(GroundrailError):
+    """The guarded call failed."""
+
+    code = "GR300"
+
+
+class Blocked(GuardrailsError):
+    """The policy did not let the answer through, and says to raise rather than respond.
+
+    Attributes:
+        decision: Why.
+        report: Everything that was found, the withheld answer included.
+        reports: One report a choice; ``report`` is the first that was blocked.
+    """
+
+    code = "GR301"
+
+    # Class defaults: unpickling rebuilds an error from its message alone, without its report.
+    report: Report | None = None
+    reports: tuple[Report, ...] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: Report | None = None,
+        reports: tuple[Report, ...] = (),
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+        self.reports = reports or (() if report is None else (report,))
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision that blocked the answer."""
+        return None if self.report is None else self.report.decision
+
+
+class ConfigInvalid(GuardrailsError):
+    """Settings or arguments that make no sense. Names the file and key, and what is allowed."""
+
+    code = "GR302"
+
+
+class NameCollision(GuardrailsError):
+    """Another installed distribution owns one of our import names."""
+
+    code = "GR303"
+
+
+class ProviderFailed(GuardrailsError):
+    """The model call failed. The provider's own exception is ``__cause__``.
+
+    Attributes:
+        report: What was recorded of the failed call, or None.
+        status: HTTP status the provider answered with, where known.
+    """
+
+    code = "GR304"
+
+    report: Report | None = None
+    status: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        report: Report | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.report = report
+
+
+class ResponseUnreadable(GuardrailsError):
+    """The response is of a type, or in a shape, we cannot read. Nothing was released."""
+
+    code = "GR305"
+
+
+class RetrieverFailed(GuardrailsError):
+    """A registered retriever raised, or returned something that is not sources."""
+
+    code = "GR306"
+
+
+class StoreUnavailable(GuardrailsError):
+    """The record store cannot be opened or written."""
+
+    code = "GR307"
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The record store can be read but not written."""
+
+    code = "GR308"
+
+
+class StoreLocked(StoreUnavailable):
+    """Another process holds the record store for longer than we wait."""
+
+    code = "GR309"
+
+
+class SourceUnreadable(GuardrailsError):
+    """A source file cannot be read as text."""
+
+    code = "GR310"
+
+
+class ReviewConflict(GuardrailsError):
+    """A review item is not in the state, or not in the hands, that the request needs."""
+
+    code = "GR311"
+
+
+class RecordInvalid(GuardrailsError):
+    """Not a record, or a record of a version this release does not know."""
+
+    code = "GR312"
+
+
+class TimedOut(GuardrailsError):
+    """A deadline of ours passed."""
+
+    code = "GR313"
+
+
+class StreamingUnsupported(GuardrailsError):
+    """``stream=True`` is not available here. Nothing was sent."""
+
+    code = "GR314"

@@ -1,0 +1,399 @@
+"""What a guarded call found and did: the typed report beside every answer.
+
+One ``Report`` is about one answer: one choice of one call, through all its attempts. A call with
+``n > 1`` gives one report a choice; they share ``call_id``. What the provider charged for such a
+call stands in the report of choice 0 only, so that sums over reports are right.
+
+Values that hold user text stay out of ``repr``, so that a logged report does not leak it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from policies.types import Action, AnswerFacts, Decision, Spent
+from verifiers.types import (
+    CheckError,
+    Contradicted,
+    NotCheckworthy,
+    Supported,
+    Unsupported,
+    Unverifiable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from policies.types import ClaimDecision
+    from verifiers.types import EvidenceSpan, Source, Span, Verdict, Verification
+
+T = TypeVar("T")
+
+
+class Entry(StrEnum):
+    """Which way in a guarded call took."""
+
+    CLIENT = "client"
+    DECORATOR = "decorator"
+    CHECK = "check"
+    PROXY = "proxy"
+    AUDIT = "audit"
+
+
+class Disposition(StrEnum):
+    """What was done with the answer in the end."""
+
+    RELEASED = "released"  # as written (pass, annotate)
+    REDACTED = "redacted"  # with sentences taken out
+    FLAGGED = "flagged"  # as written, with an open review item
+    HELD = "held"  # the holding text instead, until a person has looked
+    REFUSED = "refused"  # the refusal text instead
+    FAILED = "failed"  # there was no answer: the model call failed or was cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the provider charged for. None means it did not say; never a guess of zero."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            _plus(self.input_tokens, other.input_tokens),
+            _plus(self.output_tokens, other.output_tokens),
+            _plus(self.cost_usd, other.cost_usd),
+        )
+
+
+def _plus(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a if b is None else b
+    return a + b
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt gave no answer.
+
+    Attributes:
+        code: One of our codes, or ``cancelled``.
+        kind: Class name of the original exception.
+        message: What happened, without user text.
+        status: HTTP status, where known.
+    """
+
+    code: str
+    kind: str
+    message: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """What was asked, as far as a record needs it.
+
+    Attributes:
+        entry: Which way in.
+        model: The model as requested, or None when we did not make the call.
+        messages: Copy of the conversation sent at the first attempt. User text.
+        params: The call's plain settings (``temperature``, ``n`` ...): numbers, booleans and
+            short names only; never keys, never messages.
+        metadata: What the application wants to find the record by.
+    """
+
+    entry: Entry
+    model: str | None = None
+    messages: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One model call and what was made of it.
+
+    Attributes:
+        number: From 1.
+        answer: The exact text the model gave; empty when it gave none.
+        verification: Every claim assessed, or None when there was no answer to look at.
+        decision: The settled decision on this attempt (``regenerate`` for all but the last), or
+            None when the call failed.
+        facts: What else is known of the answer; input of ``decide``.
+        spent: What the call had used when this attempt was settled; input of ``settle``.
+        can_regenerate: Whether another attempt was possible; input of ``settle``.
+        feedback: What was appended to the conversation for this attempt. User text.
+        model: The model that answered, as the provider names it.
+        response_id: The provider's id of the response.
+        finish_reason: As the provider gave it.
+        tool_calls: How many tools the answer calls.
+        usage: What this attempt cost.
+        seconds: Wall-clock seconds by stage: ``call``, ``evidence``, ``verify``.
+        failure: Set when the call failed.
+    """
+
+    number: int
+    answer: str = field(default="", repr=False)
+    verification: Verification | None = field(default=None, repr=False)
+    decision: Decision | None = field(default=None, repr=False)
+    facts: AnswerFacts = field(default_factory=AnswerFacts)
+    spent: Spent = field(default_factory=Spent)
+    can_regenerate: bool = False
+    feedback: str | None = field(default=None, repr=False)
+    model: str | None = None
+    response_id: str | None = None
+    finish_reason: str | None = None
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything about one answer: what was found, what was decided, what was done.
+
+    Attributes:
+        record_id: Id of its record in the store (and of the log lines about it).
+        call_id: Shared by the choices of one call.
+        choice: Which choice of the call, from 0.
+        started: When the call came in, UTC.
+        answer: The exact text of the last answer, before the decision was acted on.
+        text: What the caller gets: as written, redacted, or a refusal.
+        decision: The settled decision on the last answer. When the call failed it refuses, by the
+            rule ``call``.
+        disposition: What was done.
+        verification: The claims of ``answer``, assessed.
+        attempts: Every model call, in order. ``answer`` is that of ``attempts[answered]``.
+        answered: Index into ``attempts`` of the attempt that ``answer`` and ``decision`` are of.
+        sources: What the answer was checked against.
+        question: What was asked, where known; short answers are read with it.
+        usage: Cost of all attempts together.
+        seconds: Wall-clock seconds by stage over all attempts, and ``total``.
+        removed: Spans of ``answer`` that redaction took out.
+        review_id: The review item, when there is one.
+        recorded: Whether the record is in the store (False: spilled to a file, or no store).
+        notes: What else the reader should know, without user text.
+    """
+
+    record_id: str
+    call_id: str
+    choice: int
+    started: datetime
+    answer: str = field(repr=False)
+    text: str = field(repr=False)
+    decision: Decision = field(repr=False)
+    disposition: Disposition
+    verification: Verification = field(repr=False)
+    attempts: tuple[Attempt, ...]
+    answered: int = 0
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+    question: str | None = field(default=None, repr=False)
+    usage: Usage = field(default_factory=Usage)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    removed: tuple[Span, ...] = ()
+    review_id: str | None = None
+    recorded: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def action(self) -> Action:
+        """The settled action."""
+        return self.decision.action
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there is no answer, or None when there is one."""
+        return self.attempts[-1].failure if self.disposition is Disposition.FAILED else None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the answer was kept from the caller."""
+        return self.disposition in {Disposition.REFUSED, Disposition.HELD, Disposition.FAILED}
+
+    @property
+    def claims(self) -> tuple[ClaimDecision, ...]:
+        """Every claim with its verdict and action, in the order of the answer."""
+        return self.decision.claims
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts, in the order of the answer."""
+        return tuple(claim.verdict for claim in self.decision.claims)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values, user text included. Spans are ``[start, end]``."""
+        model = self.verification.model
+        return {
+            "record_id": self.record_id,
+            "call_id": self.call_id,
+            "choice": self.choice,
+            "started": self.started.isoformat(),
+            "action": self.action.value,
+            "disposition": self.disposition.value,
+            "policy": self.decision.policy,
+            "policy_digest": self.decision.digest,
+            "route": self.decision.route,
+            "question": self.question,
+            "answer": self.answer,
+            "text": self.text,
+            "claims": [_claim_dict(entry) for entry in self.decision.claims],
+            "rules": [
+                {
+                    "rule": hit.rule,
+                    "action": hit.action.value,
+                    "message": hit.message,
+                    "claim": hit.claim_id,
+                }
+                for hit in self.decision.hits
+            ],
+            "attempts": [_attempt_dict(attempt) for attempt in self.attempts],
+            "sources": [
+                {
+                    "id": source.id,
+                    "title": source.title,
+                    "uri": source.uri,
+                    "origin": source.origin.value,
+                    "trust": source.trust.value,
+                    "timestamp": source.timestamp.isoformat() if source.timestamp else None,
+                    "characters": len(source.text),
+                }
+                for source in self.sources
+            ],
+            "model": None
+            if model is None
+            else {
+                "name": model.name,
+                "revision": model.revision,
+                "backend": model.backend,
+                "calibration": model.calibration,
+                "form": model.form,
+            },
+            "pairs": self.verification.pairs,
+            "pairs_scored": self.verification.pairs_scored,
+            "usage": _usage_dict(self.usage),
+            "seconds": dict(self.seconds),
+            "removed": [[span.start, span.end] for span in self.removed],
+            "review_id": self.review_id,
+            "recorded": self.recorded,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded(Generic[T]):
+    """What a guarded call gives back: the provider's own response, and the reports beside it.
+
+    Attributes:
+        response: The original type, with the text as decided. Never the caller's or the
+            provider's object itself when text was changed.
+        reports: One a choice, in order.
+    """
+
+    response: T
+    reports: tuple[Report, ...]
+
+    @property
+    def report(self) -> Report:
+        """The report of the first choice."""
+        return self.reports[0]
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice, as decided."""
+        return self.reports[0].text
+
+    @property
+    def action(self) -> Action:
+        """The most severe action over all choices."""
+        return max((report.action for report in self.reports), key=lambda action: action.severity)
+
+
+def _usage_dict(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_usd": usage.cost_usd,
+    }
+
+
+def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "answer": attempt.answer,
+        "action": attempt.decision.action.value if attempt.decision else None,
+        "model": attempt.model,
+        "response_id": attempt.response_id,
+        "finish_reason": attempt.finish_reason,
+        "tool_calls": attempt.tool_calls,
+        "usage": _usage_dict(attempt.usage),
+        "seconds": dict(attempt.seconds),
+        "failure": None
+        if attempt.failure is None
+        else {
+            "code": attempt.failure.code,
+            "kind": attempt.failure.kind,
+            "message": attempt.failure.message,
+            "status": attempt.failure.status,
+        },
+    }
+
+
+def _evidence_dict(evidence: EvidenceSpan | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    return {
+        "source": evidence.source_id,
+        "span": [evidence.span.start, evidence.span.end],
+        "text": evidence.text,
+    }
+
+
+def _claim_dict(entry: ClaimDecision) -> dict[str, Any]:
+    verdict = entry.verdict
+    claim = verdict.claim
+    out: dict[str, Any] = {
+        "id": claim.id,
+        "span": [claim.span.start, claim.span.end],
+        "text": claim.text,
+        "kind": claim.kind.value,
+        "facets": sorted(facet.value for facet in claim.facets),
+        "verdict": verdict.label,
+        "action": entry.action.value,
+        "rule": entry.rule,
+    }
+    match verdict:
+        case Supported() | Contradicted() | Unsupported():
+            out |= {
+                "reason": verdict.reason,
+                "citation": verdict.citation.value,
+                "support": verdict.support,
+                "contradiction": verdict.contradiction,
+                "evidence": _evidence_dict(verdict.evidence),
+                "coverage": {
+                    "windows_read": verdict.coverage.windows_read,
+                    "windows_total": verdict.coverage.windows_total,
+                    "sources_read": verdict.coverage.sources_read,
+                    "sources_total": verdict.coverage.sources_total,
+                },
+            }
+            if isinstance(verdict, Contradicted):
+                out |= {
+                    "conflict": verdict.conflict,
+                    "supporting": _evidence_dict(verdict.supporting),
+                    "mismatches": [
+                        {"kind": mismatch.kind.value, "message": mismatch.message}
+                        for mismatch in verdict.mismatches
+                    ],
+                }
+        case Unverifiable():
+            out |= {"reason": verdict.reason, "citation": verdict.citation.value}
+        case NotCheckworthy():
+            out |= {"reason": verdict.reason.value}
+        case CheckError():
+            out |= {"reason": verdict.reason, "code": verdict.code}
+    return out
