@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifiers.bench.retrieval import evaluate
+from verifiers.ranking import Ranking, tokenise
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("Prices rose 2,023 points", ["pric", "rose", "2023", "point"]),
+        ("version 1.2.3", ["version", "1.2.3"]),
+        ("東京都", ["東京", "京都"]),
+        ("東", ["東"]),
+        ("ＣＡＦÉ", ["café"]),
+        ("stopped stopping stops stop", ["stop"] * 4),
+        ("cities city", ["city", "city"]),
+        ("this is as bus", ["this", "is", "as", "bus"]),
+        ("snake_case", ["snak", "case"]),
+        ("", []),
+    ],
+)
+def test_tokens(text: str, terms: list[str]):
+    """Digits and unspaced scripts are kept; plain inflections are taken off."""
+    assert tokenise(text) == terms
+
+
+def test_the_nearest_text_is_first():
+    """The text that shares the rare words wins."""
+    assert Ranking(["a red fox", "a grey heron by the river", "rivers of ice"]).order("herons in rivers") == [1, 2, 0]
+
+
+def test_unknown_words_score_nothing():
+    """A query without a known word keeps the given order."""
+    assert Ranking(["b", "a"]).order("zebra") == [0, 1]
+    assert Ranking(["", ""]).order("zebra") == [0, 1]
+
+
+@given(st.lists(st.text(max_size=30), max_size=8), st.text(max_size=30))
+def test_order_is_a_permutation_and_repeats(texts: list[str], query: str):
+    """Every text is ranked once, the same each time."""
+    order = Ranking(texts).order(query)
+    assert sorted(order) == list(range(len(texts)))
+    assert order == Ranking(texts).order(query)
+
+
+def test_the_benchmark_leaves_out_excluded_pairs(tmp_path):
+    """An excluded document counts neither as found nor as missed."""
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "text": "red fox"}\n{"_id": "2", "text": "fox tail of some length"}\n{"_id": "3", "text": "heron"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "red fox"}\n')
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\t1\t2\nq\t2\t1\n")
+    assert evaluate(tmp_path).mrr_at_10 == 1.0
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\t2\t1\n")
+    assert evaluate(tmp_path).mrr_at_10 == 0.5
+    (tmp_path / "exclude.tsv").write_text("q\t1\n")
+    assert evaluate(tmp_path).mrr_at_10 == 1.0
