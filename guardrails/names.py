@@ -125,7 +125,8 @@ def _explain(suspects: Iterable[tuple[str, str | None, bool]]) -> tuple[Collisio
 
 def describe(collisions: Iterable[Collision]) -> tuple[str, str]:
     """What is wrong and what to do about it, for people."""
-    said, remove = [], []
+    said: list[str] = []
+    remove: list[str] = []
     for name, owners, place in collisions:
         who = " and ".join(repr(owner) for owner in owners)
         where = f" in {place}" if place else ""

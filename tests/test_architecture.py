@@ -39,7 +39,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "opentelemetry": ("guardrails.telemetry",),
     "structlog": ("guardrails.telemetry",),
     "pydantic_settings": ("guardrails.settings",),
-    "pypdf": ("guardrails.cli.readers",),
+    "pypdf": ("guardrails.cli.formats",),
     "typer": ("guardrails.cli.",),
     "click": ("guardrails.cli.",),
     "rich": ("guardrails.cli.",),

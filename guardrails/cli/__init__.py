@@ -1,0 +1,1 @@
+"""The ``groundrail`` command: the one place of the project that prints."""
