@@ -123,9 +123,15 @@ class RetrieverFailed(GuardrailsError):
 
 
 class StoreUnavailable(GuardrailsError):
-    """The record store cannot be opened or written."""
+    """The record store cannot be opened or written.
+
+    Attributes:
+        spilled: The file what was to be written went to instead, or None when it went nowhere.
+    """
 
     code = "GR307"
+
+    spilled: str | None = None
 
 
 class StoreReadOnly(StoreUnavailable):
