@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class PairScorer(Protocol):
     """One loaded model.
 
-    Blocking, and called only from the thread that made it: an implementation needs no locks. To
-    share one between threads put it behind :class:`verifiers.engine.NLIEngine`.
+    Blocking, and called only from the thread that made it, so that an implementation needs no
+    locks; ``info`` and ``count_text`` alone may be used from any thread. To share a scorer between
+    threads put it behind :class:`verifiers.engine.NLIEngine`.
     """
 
     @property
@@ -32,7 +33,10 @@ class PairScorer(Protocol):
         ...
 
     def count_text(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text alone, without special tokens. For cutting windows."""
+        """The tokens of each text alone, without special tokens. For cutting windows.
+
+        May be called from any thread, while ``score`` runs in another.
+        """
         ...
 
     def score(self, pairs: Sequence[Pair]) -> list[NLIProbs]:
