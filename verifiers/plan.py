@@ -1,0 +1,177 @@
+"""What has to be read to check one answer, and what the readings mean. Pure.
+
+:func:`plan` turns claims and windows into the pairs a model must score; :func:`finish` turns the
+scores into assessments. Neither scores anything, so both are tested without a model, and the
+sync and the async driver in :mod:`verifiers.pipeline` share every rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from verifiers.types import (
+    Assessment,
+    CitationScore,
+    Coverage,
+    Failed,
+    NLIProbs,
+    NoEvidence,
+    Pair,
+    Scored,
+    Skipped,
+    WindowScore,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from verifiers.types import Claim, EvidenceSpan, Outcome, ValueMismatch, Window
+
+    Narrow = Callable[[Window, str], EvidenceSpan]
+    CheckValues = Callable[[Claim, EvidenceSpan], tuple[ValueMismatch, ...]]
+    Select = Callable[[Claim], "Reading | Failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The windows one claim is checked against, and how many there were."""
+
+    windows: tuple[Window, ...]
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPlan:
+    """One claim, what will be read for it, and where its scores will stand.
+
+    Attributes:
+        settled: The outcome when nothing has to be scored, else None.
+        first: Index of its first pair in ``Plan.pairs``; the others follow in window order.
+    """
+
+    claim: Claim
+    reading: Reading | None
+    settled: Outcome | None
+    first: int = 0
+
+    @property
+    def last(self) -> int:
+        """Index one past its last pair."""
+        return self.first + (len(self.reading.windows) if self.reading else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every claim of an answer with the pairs they ask for together."""
+
+    claims: tuple[ClaimPlan, ...]
+    pairs: tuple[Pair, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def plan(claims: Sequence[Claim], *, select: Select, has_evidence: bool) -> Plan:
+    """The pairs to score for ``claims``.
+
+    Args:
+        claims: In the order of the answer.
+        select: Gives the windows to read for a claim, or why none of them can be.
+        has_evidence: Whether there is any source with text.
+    """
+    planned: list[ClaimPlan] = []
+    pairs: list[Pair] = []
+    for claim in claims:
+        if claim.skip is not None:
+            planned.append(ClaimPlan(claim, None, Skipped(claim.skip)))
+            continue
+        if not has_evidence:
+            planned.append(ClaimPlan(claim, None, NoEvidence("there is no source to read")))
+            continue
+        reading = select(claim)
+        if isinstance(reading, Failed):
+            planned.append(ClaimPlan(claim, None, reading))
+            continue
+        planned.append(ClaimPlan(claim, reading, None, first=len(pairs)))
+        pairs.extend(Pair(window.text, claim.hypothesis) for window in reading.windows)
+    return Plan(tuple(planned), tuple(pairs))
+
+
+def finish(
+    plan: Plan,
+    scores: Sequence[NLIProbs | Failed],
+    *,
+    narrow: Narrow,
+    check_values: CheckValues,
+) -> tuple[Assessment, ...]:
+    """What the scores say of each claim, in the order of the answer.
+
+    One window is enough to support a claim and one is enough to contradict it, so the best of
+    each is kept; more evidence never makes a true claim look false. A window that could not be
+    scored fails its claim, whatever the others said: it might have held the contradiction.
+
+    Args:
+        plan: What was asked.
+        scores: One a pair of ``plan.pairs``, in order.
+        narrow: Finds the sentences of a window nearest to a text.
+        check_values: Compares the values of a claim with those of its best evidence.
+
+    Raises:
+        ValueError: If there is not one score a pair.
+    """
+    if len(scores) != len(plan.pairs):
+        raise ValueError(f"{len(scores)} scores for {len(plan.pairs)} pairs")
+    return tuple(
+        _assess(item, scores[item.first : item.last], narrow, check_values) for item in plan.claims
+    )
+
+
+def _assess(
+    item: ClaimPlan,
+    scores: Sequence[NLIProbs | Failed],
+    narrow: Narrow,
+    check_values: CheckValues,
+) -> Assessment:
+    claim = item.claim
+    if item.settled is not None or item.reading is None:
+        settled = item.settled or Failed("GR100", "a claim was planned without evidence to read")
+        return Assessment(claim, settled, _unscored_citations(claim))
+    failed = next((score for score in scores if isinstance(score, Failed)), None)
+    if failed is not None:
+        return Assessment(claim, failed, _unscored_citations(claim))
+    read = [
+        WindowScore(window.source_id, window.span, score)
+        for window, score in zip(item.reading.windows, scores, strict=True)
+        if isinstance(score, NLIProbs)
+    ]
+    for_it = max(range(len(read)), key=lambda i: read[i].probs.entailment)
+    against = max(range(len(read)), key=lambda i: read[i].probs.contradiction)
+    windows = item.reading.windows
+    best = narrow(windows[for_it], claim.hypothesis)
+    worst = best if against == for_it else narrow(windows[against], claim.hypothesis)
+    outcome = Scored(
+        support=read[for_it].probs.entailment,
+        contradiction=read[against].probs.contradiction,
+        best_support=best,
+        best_contradiction=worst,
+        coverage=item.reading.coverage,
+        mismatches=check_values(claim, best),
+        windows=tuple(read),
+    )
+    return Assessment(claim, outcome, _scored_citations(claim, read))
+
+
+def _unscored_citations(claim: Claim) -> tuple[CitationScore, ...]:
+    return tuple(CitationScore(citation, None) for citation in claim.citations)
+
+
+def _scored_citations(claim: Claim, read: Sequence[WindowScore]) -> tuple[CitationScore, ...]:
+    return tuple(
+        CitationScore(
+            citation,
+            max(
+                (w.probs.entailment for w in read if w.source_id == citation.source_id),
+                default=None,
+            ),
+        )
+        for citation in claim.citations
+    )
