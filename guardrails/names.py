@@ -47,13 +47,19 @@ def check_names() -> None:
     Raises:
         guardrails.errors.NameCollision: Another distribution owns one of them, or one is imported
             from somewhere else. The message names it and says what to do.
+        SystemExit: The same, with the message and without a traceback, in the groundrail command.
     """
     suspects = list(_suspects())
     if not suspects:
         return
     collisions = _explain(suspects)
-    if collisions:
-        raise _collision_error(collisions)
+    if not collisions:
+        return
+    error = _collision_error(collisions)
+    if os.path.basename(sys.argv[0]) == DISTRIBUTION:  # noqa: PTH119
+        # Our own command starts with this import: a sentence helps there, a traceback does not.
+        raise SystemExit(f"error {error}")
+    raise error
 
 
 def find_collisions() -> tuple[Collision, ...]:

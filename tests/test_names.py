@@ -71,6 +71,16 @@ def test_a_rival_in_the_same_folder_is_named(
     assert [item.name for item in names.find_collisions()] == [name]
 
 
+def test_the_command_says_it_without_a_traceback(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``groundrail doctor`` cannot start either: it ends with the message and a non-zero code."""
+    install(site, "guardrails-ai", ["guardrails/__init__.py", "guardrails/guard.py"])
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/groundrail", "doctor"])
+    with pytest.raises(SystemExit, match=r"error \[GR303\].*guardrails-ai"):
+        names.check_names()
+
+
 def test_a_rival_elsewhere_on_the_path_is_named(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
