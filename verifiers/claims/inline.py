@@ -1,0 +1,183 @@
+"""What a stretch of an answer says once its markup is taken out, with the way back.
+
+A :class:`View` is the clean text a parser and a model read. Every character of it knows which
+character of the answer it came from, so that spans are carried and never searched for.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from verifiers.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Clean text and, for each of its characters, its place in the answer."""
+
+    text: str
+    origin: array[int]
+    wide: dict[int, int]  # clean characters that stand for several: where those end
+
+    @classmethod
+    def empty(cls) -> View:
+        """A view of nothing."""
+        return cls("", array("L"), {})
+
+    def span(self, start: int, end: int) -> Span:
+        """Where ``text[start:end]`` stands in the answer: from its first character to its last."""
+        last = end - 1
+        return Span(self.origin[start], self.wide.get(last, self.origin[last] + 1))
+
+
+# Zero-width and formatting characters, and variation selectors: invisible, and a way to hide.
+_INVISIBLE = "\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f"
+_EMOJI = (
+    "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
+)
+_MARKUP = re.compile(
+    rf"""
+      (?P<space>\s+)
+    | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]\((?:[^()\s]|\([^()\s]*\)){{0,2000}}(?:\s+"[^"\n]*")?\))
+    | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]\((?:[^()\s]|\([^()\s]*\)){{0,2000}}(?:\s+"[^"\n]*")?\))
+    | (?P<tag></?[A-Za-z][A-Za-z0-9]{{0,15}}(?:\s[^<>\n]{{0,300}})?/?>|<!--[^\n]{{0,500}}?-->)
+    | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-fA-F]{{1,6}}|[A-Za-z]{{2,8}});)
+    | (?P<escape>\\(?=[\\`*_{{}}\[\]()\#+.!|>~-]))
+    | (?P<star>\*{{1,3}}(?=\S)|(?<=\S)\*{{1,3}})
+    | (?P<under>(?<!\w)_{{1,3}}(?=\S)|(?<=\S)_{{1,3}}(?!\w))
+    | (?P<strike>~~)
+    | (?P<tick>`+)
+    | (?P<junk>[{_INVISIBLE}{_EMOJI}]+)
+    """,
+    re.VERBOSE,
+)
+_TIGHT = frozenset(".,;:!?)")
+
+
+def read(answer: str, lines: Sequence[Span], drop: Sequence[Span] = ()) -> View:
+    """Read content lines as one clean text.
+
+    Args:
+        answer: The exact answer.
+        lines: Content of the lines, in order. Line ends that are meant arrive as separate calls.
+        drop: Stretches to leave out (citation markers), in order, not overlapping.
+    """
+    reader = _Reader(answer)
+    at = 0
+    for number, line in enumerate(lines):
+        if number:
+            reader.space(line.start - 1 if line.start else 0)
+        start = line.start
+        while at < len(drop) and drop[at].end <= start:
+            at += 1
+        index = at
+        while index < len(drop) and drop[index].start < line.end:
+            cut = drop[index]
+            if cut.start > start:
+                reader.run(start, cut.start)
+            reader.dropped = True
+            start = max(start, cut.end)
+            index += 1
+        if start < line.end:
+            reader.run(start, line.end)
+    return reader.view()
+
+
+class _Reader:
+    """Builds a view piece by piece."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.parts: list[str] = []
+        self.origin: array[int] = array("L")
+        self.wide: dict[int, int] = {}
+        self.last = " "
+        self.dropped = False
+
+    def space(self, at: int) -> None:
+        """A space, unless one is there already."""
+        if self.last != " ":
+            self.parts.append(" ")
+            self.origin.append(at)
+            self.last = " "
+
+    def plain(self, start: int, end: int) -> None:
+        """Characters taken over as they are."""
+        if start >= end:
+            return
+        if self.dropped and self.last == " " and self.parts and self.answer[start] in _TIGHT:
+            # "monthly [1]." reads "monthly.", not "monthly ."
+            self.parts.pop()
+            self.origin.pop()
+        self.dropped = False
+        self.parts.append(self.answer[start:end])
+        self.origin.extend(range(start, end))
+        self.last = self.answer[end - 1]
+
+    def run(self, start: int, end: int) -> None:
+        """A stretch with markup in it."""
+        at = start
+        for match in _MARKUP.finditer(self.answer, start, end):
+            if match.start() < at:
+                continue
+            self.plain(at, match.start())
+            self._mark(match)
+            at = match.end()
+        self.plain(at, end)
+
+    def _mark(self, match: re.Match[str]) -> None:
+        kind = match.lastgroup
+        if match.group("space") is not None:
+            self.space(match.start())
+        elif match.group("image") is not None:
+            self._inner(*match.span("alt"))
+        elif match.group("link") is not None:
+            self._inner(*match.span("label"))
+        elif match.group("entity") is not None:
+            self._entity(match)
+        elif match.group("tag") is not None:
+            if match.group("tag")[1:4].lower() in {"br>", "br/", "br ", "p>", "/p>", "li>", "/li"}:
+                self.space(match.start())
+            else:
+                self.dropped = True
+        elif match.group("star") is not None and self._times(match):
+            self.plain(match.start(), match.end())
+        elif kind is None:  # pragma: no cover - every branch is named
+            raise AssertionError
+        else:
+            self.dropped = True
+
+    def _times(self, match: re.Match[str]) -> bool:
+        """Whether a star multiplies ("2*3") rather than stresses."""
+        before = self.answer[match.start() - 1 : match.start()]
+        return before.isdigit() and self.answer[match.end() : match.end() + 1].isdigit()
+
+    def _inner(self, start: int, end: int) -> None:
+        """The label of a link, which may be stressed or hold code itself."""
+        if start < end:
+            self.run(start, end)
+
+    def _entity(self, match: re.Match[str]) -> None:
+        decoded = html.unescape(match.group("entity"))
+        if decoded == match.group("entity"):
+            self.plain(match.start(), match.end())
+        elif decoded.isspace():
+            self.space(match.start())
+        else:
+            self.parts.append(decoded)
+            for _ in decoded:
+                self.wide[len(self.origin)] = match.end()
+                self.origin.append(match.start())
+            self.last = decoded[-1]
+
+    def view(self) -> View:
+        text = "".join(self.parts)
+        end = len(text.rstrip())
+        return View(text[:end], self.origin[:end], self.wide)

@@ -1,0 +1,75 @@
+"""Parsed sentences, and the port through which they come.
+
+A parser reads plain text (markup already taken out) and says where the sentences are and, if it
+can, how their words hang together. :mod:`verifiers._spacy` is the adapter with syntax,
+:mod:`verifiers.rules` the one without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from verifiers.types import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word of a parsed sentence.
+
+    Attributes:
+        start: Offset of its first character in the parsed text.
+        end: Offset after its last character.
+        text: The word as written.
+        lemma: Its base form.
+        pos: Universal part of speech, such as ``VERB``.
+        tag: Treebank tag, such as ``VBD``.
+        dep: Relation to its head, such as ``nsubj``; the root's is ``ROOT``.
+        head: Index of its head in the sentence's tokens; the root's is its own.
+        ent: Entity type, such as ``PERSON``, or an empty string.
+        morph: Morphological features, such as ``Number=Sing``.
+    """
+
+    start: int
+    end: int
+    text: str
+    lemma: str
+    pos: str
+    tag: str
+    dep: str
+    head: int
+    ent: str
+    morph: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a parsed text. ``tokens`` is empty where the parser knows no syntax."""
+
+    span: Span
+    tokens: tuple[Token, ...] = ()
+
+
+class SentenceParser(Protocol):
+    """Splits texts into sentences. Safe to call from several threads at once.
+
+    Blocking; never call it on an event loop.
+    """
+
+    @property
+    def name(self) -> str:
+        """What parses, for reports."""
+
+    @property
+    def english(self) -> bool:
+        """Whether tokens carry English (ClearNLP) relations that clauses can be read from."""
+
+    def parse(self, texts: Sequence[str]) -> Iterator[tuple[Sentence, ...]]:
+        """The sentences of each text, in order, together covering all its non-space characters.
+
+        Raises:
+            PipelineUnavailable: If the configured pipeline cannot be loaded.
+        """
