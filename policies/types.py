@@ -53,7 +53,8 @@ class RuleHit:
     """One rule that spoke.
 
     Attributes:
-        rule: Its key in the policy file, such as ``on_contradicted`` or ``kinds.number.on_unsupported``.
+        rule: Its key in the policy file, such as ``on_contradicted`` or
+            ``kinds.number.on_unsupported``.
         action: What it asked for.
         message: Why, for people, without user text.
         claim_id: The claim it spoke of, or None for a rule about the whole answer.
@@ -81,7 +82,8 @@ class Decision:
     Attributes:
         action: The most severe action any rule asked for.
         claims: One entry a claim, in the order of the answer.
-        hits: Every rule that asked for more than ``pass``, most severe first.
+        hits: Every rule that asked for more than ``pass``, most severe first; then, with ``pass``,
+            the facts about the answer that explain it (it only calls tools, it states nothing).
         policy: Name of the policy.
         digest: Digest of the whole policy, as recorded.
         route: The route it was decided under, or None.

@@ -1,0 +1,213 @@
+"""From what was found out about a claim to a verdict, by four named rules.
+
+``passage supports``
+    One passage whose entailment reaches ``thresholds.support`` is enough to support a claim.
+    Other passages that say nothing do not weaken it.
+``passage contradicts``
+    One passage whose contradiction reaches ``thresholds.contradiction`` is enough to contradict
+    it. When the two rules both speak, the verdict is ``contradicted`` with ``conflict`` set and
+    both passages kept: scores are never averaged.
+``value contradicts``
+    A value that differs from the evidence (60 days against 30) contradicts the claim, unless a
+    passage in which no value differs supports it. A model easily calls two sentences alike that
+    differ in one figure; arithmetic does not. The value layer never supports anything.
+``nearest evidence``
+    Otherwise the claim is unsupported, and the passage that came nearest is shown.
+
+Every comparison is ``>=`` on the score as it came. Scores that are not probabilities, and
+thresholds that are not, make a ``CheckError``: they never read as clean. Reasons hold scores and
+counts and no text of the answer or the sources; the texts travel in the evidence spans.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from verifiers.errors import BackendFailed, VerifierError
+from verifiers.types import (
+    CheckError,
+    CitationStatus,
+    Contradicted,
+    Failed,
+    NoEvidence,
+    NotCheckworthy,
+    Scored,
+    Skipped,
+    Supported,
+    Unsupported,
+    Unverifiable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from verifiers.types import (
+        Assessment,
+        Coverage,
+        Span,
+        Thresholds,
+        ValueMismatch,
+        Verdict,
+    )
+
+
+def judge(assessment: Assessment, thresholds: Thresholds) -> Verdict:
+    """The verdict on one claim. Pure, and total: it raises for no assessment.
+
+    Args:
+        assessment: What was found out, before any threshold.
+        thresholds: Where scores become verdicts, each in (0, 1].
+    """
+    claim = assessment.claim
+    match assessment.outcome:
+        case Scored() as scored:
+            return _judge_scored(assessment, scored, thresholds)
+        case NoEvidence(reason=reason):
+            return Unverifiable(claim, reason, citation_status(assessment, thresholds))
+        case Skipped(reason=skip):
+            return NotCheckworthy(claim, skip)
+        case Failed(code=code, cause=cause):
+            return CheckError(claim, code, cause)
+        case outcome:
+            assert_never(outcome)
+
+
+def citation_status(assessment: Assessment, thresholds: Thresholds) -> CitationStatus:
+    """Whether a source the claim cites carries it.
+
+    ``cited`` when any source it names reaches ``thresholds.support``; ``miscited`` when it names
+    some and none does, or none that we have; ``uncited`` when it names none.
+    """
+    scores = (score.support for score in assessment.citations)
+    if any(support is not None and support >= thresholds.support for support in scores):
+        return CitationStatus.CITED
+    if assessment.citations or assessment.claim.citations:
+        return CitationStatus.MISCITED
+    return CitationStatus.UNCITED
+
+
+def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Verdict:
+    claim = assessment.claim
+    if not (0.0 < at.support <= 1.0 and 0.0 < at.contradiction <= 1.0):
+        reason = "The thresholds are not probabilities, so no verdict can be given."
+        return CheckError(claim, VerifierError.code, reason)
+    if not all(0.0 <= score <= 1.0 for score in _scores(assessment, scored)):
+        reason = "The model returned a score that is not a probability; nothing was concluded."
+        return CheckError(claim, BackendFailed.code, reason)
+
+    citation = citation_status(assessment, at)
+    supports = scored.support >= at.support
+    contradicts = scored.contradiction >= at.contradiction
+    partial = _partial(scored.coverage)
+
+    if contradicts:
+        mark = _against(scored.contradiction, at.contradiction, reached=True)
+        reason = (
+            f"One passage supports it ({_against(scored.support, at.support, reached=True)}) and "
+            f"another contradicts it ({mark})."
+            if supports
+            else f"A passage contradicts it ({mark})."
+        )
+        return Contradicted(
+            claim=claim,
+            support=scored.support,
+            contradiction=scored.contradiction,
+            evidence=scored.best_contradiction,
+            coverage=scored.coverage,
+            reason=reason + partial,
+            citation=citation,
+            conflict=supports,
+            supporting=scored.best_support if supports else None,
+            mismatches=scored.mismatches,
+        )
+    if scored.mismatches and not (supports and _supported_elsewhere(scored, at)):
+        first = scored.mismatches[0]
+        despite = (
+            f", close as the wording is ({_against(scored.support, at.support, reached=True)})"
+            if supports
+            else ""
+        )
+        return Contradicted(
+            claim=claim,
+            support=scored.support,
+            contradiction=scored.contradiction,
+            evidence=first.evidence,
+            coverage=scored.coverage,
+            reason=f"{_differing(scored.mismatches)} differs from the evidence{despite}.{partial}",
+            citation=citation,
+            mismatches=scored.mismatches,
+        )
+    if supports:
+        return Supported(
+            claim=claim,
+            support=scored.support,
+            contradiction=scored.contradiction,
+            evidence=scored.best_support,
+            coverage=scored.coverage,
+            reason=f"A passage supports it ({_against(scored.support, at.support, reached=True)})."
+            + partial,
+            citation=citation,
+        )
+    mark = _against(scored.support, at.support, reached=False)
+    return Unsupported(
+        claim=claim,
+        support=scored.support,
+        contradiction=scored.contradiction,
+        evidence=scored.best_support,
+        coverage=scored.coverage,
+        reason=f"No passage read supports it (best {mark}).{partial}",
+        citation=citation,
+    )
+
+
+def _scores(assessment: Assessment, scored: Scored) -> Iterator[float]:
+    yield scored.support
+    yield scored.contradiction
+    for window in scored.windows:
+        yield from window.probs
+    for citation in assessment.citations:
+        if citation.support is not None:
+            yield citation.support
+
+
+def _supported_elsewhere(scored: Scored, at: Thresholds) -> bool:
+    """Whether a passage in which no value differs supports the claim.
+
+    Without the scores of single windows only the best passage is known, and it decides.
+    """
+    supporting: list[tuple[str, Span]] = [
+        (window.source_id, window.window)
+        for window in scored.windows
+        if window.probs.entailment >= at.support
+    ] or [(scored.best_support.source_id, scored.best_support.span)]
+    return any(
+        not any(_stands_in(mismatch, source_id, span) for mismatch in scored.mismatches)
+        for source_id, span in supporting
+    )
+
+
+def _stands_in(mismatch: ValueMismatch, source_id: str, span: Span) -> bool:
+    return mismatch.evidence.source_id == source_id and mismatch.evidence.span.overlaps(span)
+
+
+def _differing(mismatches: tuple[ValueMismatch, ...]) -> str:
+    kinds = sorted({mismatch.kind.value for mismatch in mismatches})
+    return f"A value ({', '.join(kinds)})"
+
+
+def _partial(coverage: Coverage) -> str:
+    if coverage.complete:
+        return ""
+    return (
+        f" Only {coverage.windows_read} of {coverage.windows_total} windows of the evidence "
+        "were read."
+    )
+
+
+def _against(score: float, threshold: float, *, reached: bool) -> str:
+    # Two decimals unless they would hide which side of the threshold the score is on.
+    sign = ">=" if reached else "<"
+    short, limit = f"{score:.2f}", f"{threshold:.2f}"
+    if short == limit and score != threshold:
+        short, limit = repr(score), repr(threshold)
+    return f"{short} {sign} {limit}"
