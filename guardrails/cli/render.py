@@ -163,7 +163,7 @@ def _heading(name: str, detail: str = "") -> Text:
 
 
 def _indented(body: RenderableType, by: int = 2) -> Padding:
-    return Padding(body, (0, 0, 0, by))
+    return Padding(body, (0, 0, 0, by), expand=False)
 
 
 def marked_answer(report: Report, *, unicode: bool = True) -> Text:
