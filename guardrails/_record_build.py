@@ -192,8 +192,10 @@ class _Builder:
 
     def message(self, message: Mapping[str, Any]) -> m.MessageRecord:
         content = message.get("content")
-        plain = isinstance(content, str) and message.keys() <= {"role", "content"}
-        text = content if plain else _loose_json(dict(message))
+        if isinstance(content, str) and message.keys() <= {"role", "content"}:
+            text = content
+        else:
+            text = _loose_json(dict(message))
         return m.MessageRecord(
             role=_clean(str(message.get("role", ""))), digest=self.keep(text), length=len(text)
         )

@@ -4,6 +4,8 @@ Field docstrings become the descriptions of the published JSON Schema. Spans are
 pairs of code points into the text whose digest stands beside them.
 """
 
+# ruff: noqa: TC001 - pydantic reads annotations at run time
+
 from __future__ import annotations
 
 import json
