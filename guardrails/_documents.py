@@ -37,6 +37,8 @@ _TIME_KEYS = (
     "created_at",
 )
 _META_KEYS = ("metadata", "meta", "attributes")
+# Keys that speak of one document, so that a mapping with one of them is no table of documents.
+FIELD_KEYS = frozenset({*_ID_KEYS, *_TITLE_KEYS, *_URI_KEYS, *_TIME_KEYS, *_META_KEYS})
 _LIST_KEYS = (
     "results",
     "documents",

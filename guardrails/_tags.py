@@ -1,6 +1,5 @@
 """Tagged context in prompts: ``<context>``, ``<document id="1">``, ``<search_results>`` ...
 
-
 A tolerant reader in one pass, linear in the text: prompts are not XML. Tags may be nested, upper
 case, unclosed or closed twice, and hold ``<`` and ``&``; text is kept exactly as written.
 """
