@@ -79,7 +79,7 @@ def read_config(path: Path, *, max_tokens: int | None = None) -> ModelConfig:
         raise _broken(path, "it is no JSON") from exc
     if not isinstance(raw, dict):
         raise _broken(path, "it is no JSON object")
-    temperature, calibration = _calibration(path, raw.get("calibration"))
+    temperature, calibration = read_calibration(path, raw.get("calibration"))
     return ModelConfig(
         id2label=_id2label(path, raw),
         max_tokens=longest_input(raw, path, override=max_tokens),
@@ -120,7 +120,12 @@ def longest_input(raw: Mapping[str, Any], path: Path | str, *, override: int | N
     )
 
 
-def _calibration(path: Path, raw: object) -> tuple[float, str]:
+def read_calibration(path: Path | str, raw: object) -> tuple[float, str]:
+    """Temperature and id of a config's ``calibration``; 1.0 and ``none`` when it has none.
+
+    Raises:
+        ModelUnavailable: If it is not understood; scores would silently mean something else.
+    """
     if raw is None:
         return 1.0, "none"
     if not isinstance(raw, dict):

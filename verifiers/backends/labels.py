@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from verifiers.errors import BackendFailed, LabelsUnmapped
 from verifiers.types import NLIProbs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 Role = Literal["entailment", "neutral", "contradiction", "rest"]
 
@@ -140,7 +141,7 @@ class Columns:
 
 
 def read_columns(
-    id2label: Mapping[str, str] | Mapping[int, str] | Sequence[str],
+    id2label: Mapping[Any, object] | Sequence[str],
     *,
     override: Sequence[str] | None = None,
 ) -> Columns:
@@ -157,13 +158,13 @@ def read_columns(
     """
     if override is not None:
         names = tuple(override)
-    elif isinstance(id2label, (list, tuple)):
-        names = tuple(str(name) for name in id2label)
+    elif isinstance(id2label, Mapping):
+        names = names_in_order(id2label)
     else:
-        names = _ordered(dict(id2label))  # type: ignore[arg-type]
+        names = tuple(id2label)
     roles: list[Role] = []
     for name in names:
-        role = _SYNONYMS.get(_plain(name))
+        role = role_of(name)
         if role is None:
             raise LabelsUnmapped(
                 f"Cannot tell what the model's label {name[:60]!r} means (labels:"
@@ -181,7 +182,17 @@ def read_columns(
     return Columns(names, tuple(roles))
 
 
-def _ordered(id2label: dict[object, object]) -> tuple[str, ...]:
+def role_of(label: str) -> Role | None:
+    """What a label means, whatever its case and punctuation, or None when it says nothing."""
+    return _SYNONYMS.get(_plain(label))
+
+
+def names_in_order(id2label: Mapping[Any, object]) -> tuple[str, ...]:
+    """The labels of a config's ``id2label`` in column order.
+
+    Raises:
+        LabelsUnmapped: If the columns are not numbered 0, 1, 2 ...
+    """
     try:
         by_number = {int(str(key)): str(name) for key, name in id2label.items()}
     except ValueError as exc:

@@ -50,9 +50,9 @@ class OnnxScorer:
         config = read_config(folder / "config.json", max_tokens=spec.max_tokens)
         self._columns = read_columns(config.id2label, override=spec.labels)
         self._temperature = config.temperature
-        self._tokenizer = PairTokenizer(folder / "tokenizer.json")
+        self._tokenizer, content = PairTokenizer.load(folder / "tokenizer.json")
         digest = _digest(weights, config)
-        tokenizer_digest = hashlib.sha256(self._tokenizer.content).hexdigest()
+        tokenizer_digest = hashlib.sha256(content).hexdigest()
         config.check_digest("tokenizer.json", tokenizer_digest)
         revision = f"sha256:{digest[:32]}.{tokenizer_digest[:16]}"
         if spec.revision is not None and not revision.startswith(spec.revision):

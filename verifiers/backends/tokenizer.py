@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tokenizers import Tokenizer
 
@@ -30,11 +30,28 @@ def well_formed(text: str) -> str:
     return _LONE.sub("\ufffd", text) if not text.isascii() else text
 
 
-class PairTokenizer:
-    """Reads a ``tokenizer.json``. Thread-safe: nothing in it changes after construction."""
+_PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
-    def __init__(self, path: Path) -> None:
-        """Load the tokenizer.
+
+class PairTokenizer:
+    """A tokenizer that neither cuts nor pads. Thread-safe: nothing changes after construction."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Take over a tokenizer; its own cutting and padding are switched off.
+
+        Files often carry the cutting and padding their author trained with.
+        """
+        padding = tokenizer.padding
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        known = (tokenizer.token_to_id(token) for token in _PAD_TOKENS)
+        found = next((number for number in known if number is not None), 0)
+        self.pad_id: int = padding["pad_id"] if padding else found
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[Self, bytes]:
+        """Read a ``tokenizer.json``; the tokenizer and the file's content.
 
         Raises:
             ModelUnavailable: If the file is missing or is no tokenizer.
@@ -47,19 +64,15 @@ class PairTokenizer:
                 hint="The folder of a model holds its tokenizer.json beside the weights.",
             ) from exc
         try:
-            # The library raises plain Exception for a file it cannot read.
             tokenizer = Tokenizer.from_buffer(content)
         except Exception as exc:
+            # The library raises plain Exception for a file it cannot read.
             raise ModelUnavailable(
                 f"{path} is no tokenizer this version of `tokenizers` can read.",
                 hint="It is truncated or corrupt, or newer than the library: fetch it again, or"
                 " upgrade `tokenizers`.",
             ) from exc
-        # Files often carry the cutting and padding their author trained with.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        self._tokenizer = tokenizer
-        self.content = content
+        return cls(tokenizer), content
 
     def encode(self, pairs: Sequence[Pair]) -> list[Encoded]:
         """The ids of each pair with its special tokens."""
