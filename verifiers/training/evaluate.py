@@ -1,0 +1,180 @@
+"""Evaluation: a network or an exported model on held-out pairs and on labelled grounding sets."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from verifiers.training.data import NOT_ENTAILMENT, read_lines
+from verifiers.training.export import INPUTS
+from verifiers.training.files import read_json, require
+from verifiers.training.metrics import auroc, balanced_accuracy, softmax
+from verifiers.training.sampling import collate, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from verifiers.training.data import Pairs
+
+# Arrays of a batch (see sampling.collate) -> logits [rows, 3].
+Forward = Callable[["Mapping[str, NDArray[Any]]"], "NDArray[Any]"]
+# (premise, claim) pairs -> logits [pairs, 3].
+Scorer = Callable[[Sequence[tuple[str, str]]], "NDArray[Any]"]
+
+WINDOW_WORDS = 180
+WINDOW_STRIDE = 120
+
+
+def torch_forward(network: torch.nn.Module) -> Forward:
+    """Run a torch network without gradients, in float32."""
+    torch = require("torch")
+
+    def forward(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(arrays[name]) for name in INPUTS}
+            logits: NDArray[Any] = network(**inputs).float().numpy()
+        return logits
+
+    return forward
+
+
+def onnx_forward(folder: Path, *, threads: int = 1) -> Forward:
+    """Run ``model.onnx`` of a folder on the CPU."""
+    ort = require("onnxruntime")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(
+        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+
+    def forward(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        (logits,) = session.run(["logits"], {name: arrays[name] for name in INPUTS})
+        found: NDArray[Any] = logits
+        return found
+
+    return forward
+
+
+def logits_of(
+    pairs: Pairs, forward: Forward, *, specials: tuple[int, int, int], max_tokens: int = 4_096
+) -> NDArray[Any]:
+    """Logits ``[rows, 3]`` of encoded pairs, in their order, in packed batches."""
+    np = require("numpy")
+    cls, sep, pad = specials
+    out = np.zeros((len(pairs), 3), np.float32)
+    for batch in pack(pairs.lengths.tolist(), max_tokens=max_tokens):
+        out[batch] = forward(collate(pairs, batch, cls=cls, sep=sep, pad=pad))
+    logits: NDArray[Any] = out
+    return logits
+
+
+def text_scorer(forward: Forward, tokenizer: Path, *, max_length: int) -> Scorer:
+    """A scorer of texts. A premise too long for the model loses its end.
+
+    Cutting is right in this bare measurement alone: the windows given to it are sized to fit,
+    and the product itself never cuts (:mod:`verifiers.windows`).
+    """
+    np = require("numpy")
+    reader = require("tokenizers").Tokenizer.from_file(str(tokenizer))
+    reader.enable_truncation(max_length, strategy="only_first")
+    reader.no_padding()
+
+    def score(pairs: Sequence[tuple[str, str]]) -> NDArray[Any]:
+        found = reader.encode_batch(list(pairs))
+        out = np.zeros((len(pairs), 3), np.float32)
+        for batch in pack([len(e.ids) for e in found], max_tokens=4_096):
+            longest = max(len(found[i].ids) for i in batch)
+            arrays = {name: np.zeros((len(batch), longest), np.int64) for name in INPUTS}
+            for row, i in enumerate(batch):
+                size = len(found[i].ids)
+                arrays["input_ids"][row, :size] = found[i].ids
+                arrays["attention_mask"][row, :size] = 1
+                arrays["token_type_ids"][row, :size] = found[i].type_ids
+            out[batch] = forward(arrays)
+        logits: NDArray[Any] = out
+        return logits
+
+    return score
+
+
+def held_out(pairs: Pairs, logits: NDArray[Any], *, threshold: float = 0.5) -> dict[str, float]:
+    """Figures on held-out training pairs: overall, and balanced accuracy by data set."""
+    np = require("numpy")
+    scores, supported = softmax(logits)[:, 0], pairs.labels == 0
+    three = pairs.labels != NOT_ENTAILMENT
+    figures = {
+        "balanced_accuracy": balanced_accuracy(scores, supported, threshold),
+        "auroc": auroc(scores, supported),
+        "accuracy_3way": float((logits[three].argmax(1) == pairs.labels[three]).mean()),
+    }
+    for number, name in enumerate(pairs.names):
+        members = np.flatnonzero(pairs.datasets == number)
+        truth = supported[members]
+        if truth.any() and not truth.all():
+            figures[f"ba/{name}"] = balanced_accuracy(scores[members], truth, threshold)
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def windows(source: str, *, words: int = WINDOW_WORDS, stride: int = WINDOW_STRIDE) -> list[str]:
+    """A source cut into overlapping stretches of words; a short one is one window, unchanged."""
+    tokens = source.split()
+    if len(tokens) <= words:
+        return [source]
+    starts = range(0, max(1, len(tokens) - words + stride), stride)
+    return [" ".join(tokens[start : start + words]) for start in starts]
+
+
+def read_grounding(path: Path, *, sample: int | None, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of a labelled grounding set that have a source; a seeded sample of them, if asked."""
+    rows = [json.loads(line) for line in read_lines(path)]
+    rows = [r for r in rows if r["label"] in ("supported", "unsupported") and r["source"].strip()]
+    if sample is not None and len(rows) > sample:
+        rows = random.Random(seed).sample(rows, sample)  # noqa: S311 - a sample, no secret
+    return rows
+
+
+def grounding_scores(
+    rows: Sequence[Mapping[str, Any]], score: Scorer, *, temperature: float = 1.0
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Best-window probability of entailment of each row, and whether it is supported."""
+    np = require("numpy")
+    pairs: list[tuple[str, str]] = []
+    owner: list[int] = []
+    for i, row in enumerate(rows):
+        for window in windows(str(row["source"])):
+            pairs.append((window, str(row["claim"])))
+            owner.append(i)
+    entailed = softmax(score(pairs), temperature)[:, 0]
+    best = np.zeros(len(rows))
+    np.maximum.at(best, np.array(owner), entailed)
+    return best, np.array([row["label"] == "supported" for row in rows])
+
+
+def grounding_table(
+    sets: Sequence[Path],
+    folder: Path,
+    *,
+    threshold: float,
+    sample: int | None,
+    threads: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """One row of figures a grounding set, for an exported model at a threshold fixed before."""
+    config = read_json(folder / "config.json")
+    forward = onnx_forward(folder, threads=threads)
+    score = text_scorer(forward, folder / "tokenizer.json", max_length=int(config["max_length"]))
+    temperature = float(config.get("calibration", {}).get("temperature", 1.0))
+    for path in sets:
+        rows = read_grounding(path, sample=sample)
+        scores, supported = grounding_scores(rows, score, temperature=temperature)
+        yield {
+            "set": path.name.partition(".")[0],
+            "rows": len(rows),
+            "balanced_accuracy": balanced_accuracy(scores, supported, threshold),
+            "auroc": auroc(scores, supported),
+        }

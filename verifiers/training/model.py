@@ -1,0 +1,78 @@
+"""The network in torch: a BERT cross-encoder of our own, with Hugging Face's parameter names.
+
+A checkpoint is a folder that ``transformers`` reads as well. Ours is here because it does less:
+the last layer asks one query (only its first token is read), and the mask is made once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verifiers.training.export import Shape
+from verifiers.training.files import read_json, replace_bytes, require, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+    Tensors = Mapping[str, torch.Tensor]
+
+
+def build(config: Mapping[str, Any], *, seed: int, dropout: float = 0.0) -> torch.nn.Module:
+    """A network with fresh weights, whose ``forward(input_ids, attention_mask, token_type_ids)``
+    gives logits ``[rows, labels]``.
+    """
+    torch = require("torch")
+    from verifiers.training._network import CrossEncoder
+
+    shape = Shape.of(config)
+    generator = torch.Generator().manual_seed(seed)
+    network: torch.nn.Module = CrossEncoder(
+        shape,
+        words=int(config["vocab_size"]),
+        inner=int(config["intermediate_size"]),
+        types=int(config.get("type_vocab_size", 2)),
+        labels=len(config["id2label"]),
+        dropout=dropout,
+        generator=generator,
+    )
+    return network
+
+
+def load(folder: Path, *, seed: int = 0, dropout: float = 0.0) -> torch.nn.Module:
+    """The network of a checkpoint folder. A head that is not in it stays fresh, by ``seed``.
+
+    Raises:
+        ValueError: If anything but the head is missing, or something is left over.
+    """
+    config = read_json(folder / "config.json")
+    network = build(config, seed=seed, dropout=dropout)
+    stored = require("safetensors.torch").load_file(str(folder / "model.safetensors"))
+    stored = {name: value.float() for name, value in stored.items() if "position_ids" not in name}
+    missing, unexpected = network.load_state_dict(stored, strict=False)
+    if unexpected or any(not name.startswith("classifier.") for name in missing):
+        raise ValueError(f"{folder} is no such network: missing {missing}, unknown {unexpected}")
+    return network
+
+
+def save(weights: Tensors, config: Mapping[str, Any], tokenizer: Path, folder: Path) -> None:
+    """Write a checkpoint folder that :func:`load` and ``transformers`` read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    st = require("safetensors.torch")
+    data = {name: value.detach().contiguous() for name, value in weights.items()}
+    replace_bytes(folder / "model.safetensors", st.save(data, metadata={"format": "pt"}))
+    write_json(folder / "config.json", config)
+    replace_bytes(folder / "tokenizer.json", tokenizer.read_bytes())
+
+
+def special_ids(tokenizer: Path) -> tuple[int, int, int]:
+    """The ids of ``[CLS]``, ``[SEP]`` and ``[PAD]``."""
+    reader = require("tokenizers").Tokenizer.from_file(str(tokenizer))
+    found = {name: reader.token_to_id(name) for name in ("[CLS]", "[SEP]", "[PAD]")}
+    if absent := [name for name, number in found.items() if number is None]:
+        raise ValueError(f"{tokenizer} has no {', '.join(absent)}: not a BERT tokenizer")
+    return found["[CLS]"], found["[SEP]"], found["[PAD]"]
+
+
