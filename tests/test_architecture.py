@@ -27,12 +27,12 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "safetensors": ("verifiers.backends.torch", "verifiers.training."),
     "onnx": ("verifiers.training.",),
     "onnxruntime": ("verifiers.backends.onnx", "verifiers.training."),
-    "tokenizers": ("verifiers.backends.onnx", "verifiers.training."),
+    "tokenizers": ("verifiers.backends.tokenizer", "verifiers.training."),
     "spacy": ("verifiers._spacy",),
     "en_core_web_sm": ("verifiers._spacy",),
     "bm25s": ("verifiers.ranking",),
     "litellm": ("guardrails.gateway",),
-    "httpx": ("verifiers.backends.remote",),
+    "httpx": ("verifiers.backends.http",),
     "sqlalchemy": ("guardrails.store.",),
     "alembic": ("guardrails.store.",),
     "psycopg": ("guardrails.store.",),
@@ -43,7 +43,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "typer": ("guardrails.cli.",),
     "click": ("guardrails.cli.",),
     "rich": ("guardrails.cli.",),
-    "yaml": ("policies.load", "guardrails.settings", "guardrails.cli."),
+    "yaml": ("policies._yaml", "guardrails.settings", "guardrails.cli."),
 }
 
 HEAVY = (
