@@ -14,28 +14,37 @@ says which is worse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from policies.types import Action, AnswerFacts, ClaimDecision, Decision, RuleHit
-from verifiers.aggregate import judge
-from verifiers.types import (
-    CheckError,
-    CitationStatus,
-    Contradicted,
-    NotCheckworthy,
-    Supported,
-    Thresholds,
-    Unsupported,
-    Unverifiable,
+from policies.explain import explain, explain_json
+from policies.rules import (
+    Found,
+    changes_on,
+    counts_as_unsupported,
+    on_route,
+    rules_of,
+    thresholds_for,
 )
+from policies.types import Action, AnswerFacts, ClaimDecision, Decision, RuleHit
+from verifiers.types import NotCheckworthy, Unverifiable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from policies.schema import Policy, Row
+    from policies.schema import Policy
     from policies.types import Spent
-    from verifiers.types import Assessment, Claim, Verdict
+    from verifiers.types import Assessment
+
+__all__ = [
+    "counts_as_unsupported",
+    "decide",
+    "explain",
+    "explain_json",
+    "rules_of",
+    "settle",
+    "thresholds_for",
+]
 
 
 def decide(
@@ -57,7 +66,7 @@ def decide(
         RouteUnknown: If the policy names routes and this is none of them.
     """
     active = policy.for_route(route)
-    found = [_Found.of(assessment, active) for assessment in assessments]
+    found = [Found.of(assessment, active) for assessment in assessments]
     hits = [hit for claim in found for hit in claim.hits]
     limits = list(_answer_hits(found, active))
     hits += limits
@@ -65,10 +74,11 @@ def decide(
 
     take_out = any(hit.action is Action.REDACT for hit in limits)
     claims = tuple(_with_limit(claim, take_out=take_out) for claim in found)
-    prefixed = [replace(hit, rule=_on_route(hit.rule, policy, route)) for hit in hits]
+    changes = changes_on(policy, route)
+    prefixed = [replace(hit, rule=on_route(hit.rule, changes, route)) for hit in hits]
     return Decision(
         action=max((hit.action for hit in hits), key=_severity, default=Action.PASS),
-        claims=tuple(replace(c, rule=_on_route(c.rule, policy, route)) for c in claims),
+        claims=tuple(replace(c, rule=on_route(c.rule, changes, route)) for c in claims),
         hits=tuple(sorted(prefixed, key=lambda hit: -hit.action.severity)),
         policy=policy.name,
         digest=policy.digest,
@@ -76,110 +86,7 @@ def decide(
     )
 
 
-def thresholds_for(claim: Claim, policy: Policy) -> Thresholds:
-    """The strictest thresholds of every entry that matches.
-
-    Strict is hard to support and easy to contradict.
-
-    Args:
-        claim: Its kind and its facets choose the entries.
-        policy: A policy as it stands on one route; see ``Policy.for_route``.
-    """
-    rows = _matching(claim, policy)
-    return Thresholds(
-        support=max(row.thresholds.support for row in rows),
-        contradiction=min(row.thresholds.contradiction for row in rows),
-    )
-
-
-def counts_as_unsupported(verdict: Verdict) -> bool:
-    """Whether the answer-level limits count this claim: evidence was there and did not carry it."""
-    return isinstance(verdict, Unsupported | Contradicted | CheckError)
-
-
-# --------------------------------------------------------------------------- one claim
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A claim, its verdict, and what each rule about it asks for."""
-
-    verdict: Verdict
-    rules: tuple[RuleHit, ...]
-
-    @classmethod
-    def of(cls, assessment: Assessment, policy: Policy) -> _Found:
-        claim = assessment.claim
-        verdict = judge(assessment, thresholds_for(claim, policy))
-        rows = _matching(claim, policy)
-        asked = [_ask(name, message, rows, claim.id) for name, message in _rules_for(verdict)]
-        return cls(verdict, tuple(asked))
-
-    @property
-    def hits(self) -> Iterator[RuleHit]:
-        return (hit for hit in self.rules if hit.action is not Action.PASS)
-
-    @property
-    def worst(self) -> RuleHit | None:
-        # max keeps the first of equals, and the verdict's own rule comes before its citation's.
-        return max(self.rules, key=lambda hit: hit.action.severity, default=None)
-
-
-def _matching(claim: Claim, policy: Policy) -> list[Row]:
-    rows = policy.rows
-    names = sorted({claim.kind.value, *(facet.value for facet in claim.facets)})
-    return [rows[name] for name in names if name in rows] or [rows[""]]
-
-
-def _ask(name: str, message: str, rows: list[Row], claim_id: str) -> RuleHit:
-    row = max(rows, key=lambda row: row.actions[name].severity)
-    return RuleHit(row.key(name), row.actions[name], message, claim_id)
-
-
-def _rules_for(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """The keys of the policy that speak of this verdict, each with the reason, in fixed order."""
-    match verdict:
-        case Supported(reason=reason):
-            yield "on_supported", f"Supported. {reason}"
-        case Contradicted(reason=reason, conflict=True):
-            yield "on_conflict", f"The sources disagree. {reason}"
-        case Contradicted(reason=reason):
-            yield "on_contradicted", f"Contradicted. {reason}"
-        case Unsupported(reason=reason):
-            yield "on_unsupported", f"Unsupported. {reason}"
-        case Unverifiable(reason=reason):
-            yield "on_no_evidence", f"No evidence to read. {reason}"
-        case CheckError(code=code, reason=reason):
-            yield "on_error", f"Could not be checked ({code}). {reason}"
-        case NotCheckworthy():
-            return
-        case _:
-            assert_never(verdict)
-    yield from _citation_rules(verdict)
-
-
-def _citation_rules(
-    verdict: Supported | Contradicted | Unsupported | Unverifiable | CheckError,
-) -> Iterator[tuple[str, str]]:
-    match _citation(verdict):
-        case CitationStatus.MISCITED:
-            yield "on_miscited", "No source it cites supports it, or it cites none that we have."
-        case CitationStatus.UNCITED:
-            yield "on_uncited", "It cites no source."
-        case CitationStatus.CITED | None:
-            return
-
-
-def _citation(
-    verdict: Supported | Contradicted | Unsupported | Unverifiable | CheckError,
-) -> CitationStatus | None:
-    if isinstance(verdict, CheckError):
-        # Nothing was read, so nothing is known of the sources it cites.
-        return None if verdict.claim.citations else CitationStatus.UNCITED
-    return verdict.citation
-
-
-def _with_limit(found: _Found, *, take_out: bool) -> ClaimDecision:
+def _with_limit(found: Found, *, take_out: bool) -> ClaimDecision:
     """What becomes of the claim itself. A limit that redacts takes out every claim it counts."""
     worst = found.worst
     action, rule = (worst.action, worst.rule) if worst else (Action.PASS, "not_checkworthy")
@@ -194,7 +101,7 @@ _REDACT = Action.REDACT.severity
 # --------------------------------------------------------------------------- the whole answer
 
 
-def _answer_hits(found: Sequence[_Found], policy: Policy) -> Iterator[RuleHit]:
+def _answer_hits(found: Sequence[Found], policy: Policy) -> Iterator[RuleHit]:
     rules = policy.answer
     with_evidence = [
         claim.verdict
@@ -221,7 +128,7 @@ def _answer_hits(found: Sequence[_Found], policy: Policy) -> Iterator[RuleHit]:
         )
 
 
-def _fact_hits(found: Sequence[_Found], policy: Policy, facts: AnswerFacts) -> Iterator[RuleHit]:
+def _fact_hits(found: Sequence[Found], policy: Policy, facts: AnswerFacts) -> Iterator[RuleHit]:
     if facts.tool_calls:
         yield RuleHit(
             "facts.tool_calls",
@@ -239,19 +146,6 @@ def _fact_hits(found: Sequence[_Found], policy: Policy, facts: AnswerFacts) -> I
         yield RuleHit(
             "on_no_claims", policy.on_no_claims, "The answer states nothing that can be checked."
         )
-
-
-def _on_route(rule: str, policy: Policy, route: str | None) -> str:
-    """The key with its route before it, where it is the route that sets it."""
-    changes = policy.routes.get(route) if route is not None else None
-    if changes is None:
-        return rule
-    node: object = changes.model_dump(mode="json")
-    for part in rule.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return rule
-        node = node[part]
-    return f"routes.{route}.{rule}"
 
 
 def _severity(action: Action) -> int:

@@ -59,15 +59,16 @@ class PolicyInvalid(PolicyError):
         if len(problems) > _SHOWN:
             shown.append(f"and {len(problems) - _SHOWN} more")
         lines = "".join(f"\n  {line}" for line in shown)
-        super().__init__(
-            f"Policy {source} was not loaded:{lines}", hint=f"\n  {hint}" if hint else ""
-        )
+        super().__init__(f"Policy {source} was not loaded:{lines}", hint=hint)
         self.source = source
         self.problems = problems
-        self._hint = hint
+
+    def __str__(self) -> str:
+        tail = f"\n  {self.hint}" if self.hint else ""
+        return f"[{self.code}] {self.message}{tail}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_invalid, (self.source, self.problems, self._hint))
+        return (_invalid, (self.source, self.problems, self.hint))
 
 
 def _invalid(source: str, problems: tuple[Problem, ...], hint: str) -> PolicyInvalid:

@@ -72,7 +72,7 @@ def parse_policy(text: str, *, source: str, name: str = "custom") -> Policy:
 
 def _resolve(document: Document, *, source: str, name: str) -> Policy:
     if not isinstance(document.value, dict):
-        found = "empty" if document.value is None else f"a {type(document.value).__name__}"
+        found = _NAMED.get(type(document.value), "a single value")
         message = f"a policy is a table of keys, and this is {found}"
         hint = "Start with `version: 1` and `extends: balanced`."
         raise PolicyInvalid(source, (Problem("", message),), hint=hint)
@@ -97,6 +97,7 @@ def _extended(preset: object, source: str, lines: Mapping[KeyPath, int]) -> dict
     return {key: value for key, value in base.items() if key not in {"name", "description"}}
 
 
+_NAMED = {type(None): "empty", str: "text", list: "a list"}
 _SEE = "`groundrail policy show balanced` prints a complete policy."
 
 

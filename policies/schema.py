@@ -22,263 +22,28 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic and NamedTuple rea
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StrictBool,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from policies._tables import AnswerRules, Kinds, Limits, ReviewRules, Routes, Table, ThresholdTable
+from policies._values import (
+    FinalAction,
+    FrozenDict,
+    Name,
+    OnAnswer,
+    OnSupported,
+    OnUnchecked,
+    Text,
+    Version,
+)
 from policies.errors import RouteUnknown
 from policies.types import Action
-from verifiers.types import ClaimKind, Facet, Thresholds
+from verifiers.types import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pydantic import SerializerFunctionWrapHandler
-
-# --------------------------------------------------------------------------- values
-
-
-def _only(*allowed: Action, why: str) -> Callable[[Action], Action]:
-    """A validator that admits only ``allowed`` actions and says why the others make no sense."""
-
-    def check(action: Action) -> Action:
-        if action in allowed:
-            return action
-        raise PydanticCustomError(
-            "action_not_allowed",
-            "{action} makes no sense here: {why}",
-            {"action": action.value, "why": why, "allowed": [a.value for a in allowed]},
-        )
-
-    return check
-
-
-_P, _A, _D, _G, _V, _F = Action  # by severity: pass annotate redact regenerate review refuse
-
-OnSupported = Annotated[
-    Action, AfterValidator(_only(_P, _A, _V, why="there is nothing wrong with a supported claim"))
-]
-OnUnchecked = Annotated[
-    Action,
-    AfterValidator(
-        _only(_P, _A, _D, _V, _F, why="a new answer could not be checked any better than this one")
-    ),
-]
-OnAnswer = Annotated[
-    Action,
-    AfterValidator(_only(_P, _A, _G, _V, _F, why="no claim is at fault, so none can be taken out")),
-]
-LimitAction = Annotated[
-    Action, AfterValidator(_only(_A, _D, _G, _V, _F, why="a limit that only passes limits nothing"))
-]
-FinalAction = Annotated[
-    Action,
-    AfterValidator(_only(_P, _A, _D, _V, _F, why="it is what happens when no attempt is left")),
-]
-
-Threshold = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Attempts = Annotated[int, Field(strict=True, ge=1, le=10)]
-Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Dollars = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
-RouteName = Annotated[
-    str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$")
-]
-
-
-def _one(value: object) -> object:
-    if type(value) is not int:  # True == 1, and 1.0 == 1
-        raise PydanticCustomError("version", "the only version is 1, written as a number", {})
-    return value
-
-
-Version = Annotated[Literal[1], BeforeValidator(_one)]
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class _FrozenDict(dict[K, V]):
-    """A dict that stays as it was loaded: the digest is of what decides."""
-
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a policy cannot be changed; load another")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-
-# --------------------------------------------------------------------------- models
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Changes(_Model):
-    """A partial table: only what was written down counts, and nothing is written down as null."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        if value is None:
-            raise PydanticCustomError(
-                "empty_override", "has no value; give one or leave it out", {}
-            )
-        return value
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
-
-
-class ThresholdTable(_Model):
-    """Where scores become verdicts, compared with ``>=``."""
-
-    support: Threshold = 0.6
-    contradiction: Threshold = 0.6
-
-
-class ThresholdChanges(_Changes):
-    """Some thresholds."""
-
-    support: Threshold | None = None
-    contradiction: Threshold | None = None
-
-
-class AnswerRules(_Model):
-    """Limits on a whole answer.
-
-    Counted are the claims that were to be checked and were not found supported: ``unsupported``,
-    ``contradicted`` and ``error``. The share is of all claims with evidence to read; claims with
-    none (``unverifiable``) are ``on_no_evidence``'s business and count on neither side.
-
-    Attributes:
-        max_unsupported: The most such claims that are let be; None for no limit.
-        max_unsupported_share: The largest share of them, 0 to 1; None for no limit.
-        action: What to do beyond either limit.
-        after_attempts: What that becomes when ``action`` is ``regenerate`` and no attempt is left;
-            None for the policy's own ``after_attempts``.
-    """
-
-    max_unsupported: Count | None = None
-    max_unsupported_share: Share | None = 0.5
-    action: LimitAction = Action.REGENERATE
-    after_attempts: FinalAction | None = Action.REFUSE
-
-
-class AnswerChanges(_Changes):
-    """Some answer-level rules. Here null lifts a limit."""
-
-    max_unsupported: Count | None = None
-    max_unsupported_share: Share | None = None
-    action: LimitAction = Action.REGENERATE
-    after_attempts: FinalAction | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        return value
-
-
-class Limits(_Model):
-    """What one guarded call may use before ``regenerate`` gives up.
-
-    Attributes:
-        attempts: Model calls in all, the first one included.
-        seconds: No new attempt once this much time has passed; None for no limit.
-        cost_usd: No new attempt once this much was spent; None for no limit. With a limit and a
-            provider whose prices are not known, there is no new attempt.
-    """
-
-    attempts: Attempts = 2
-    seconds: Seconds | None = 60.0
-    cost_usd: Dollars | None = None
-
-
-class LimitChanges(_Changes):
-    """Some limits. Here null lifts a limit."""
-
-    attempts: Attempts = 2
-    seconds: Seconds | None = None
-    cost_usd: Dollars | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        return value
-
-
-class ReviewRules(_Model):
-    """What the caller gets while a person looks.
-
-    Attributes:
-        hold: True: ``text`` instead of the answer. False: the answer, with a flag.
-        text: What is said meanwhile.
-    """
-
-    hold: StrictBool = True
-    text: Text = "A person is checking this answer before it is released."
-
-
-class ReviewChanges(_Changes):
-    """Some review rules."""
-
-    hold: StrictBool | None = None
-    text: Text | None = None
-
-
-class KindRules(_Changes):
-    """What is different for one kind of claim."""
-
-    thresholds: ThresholdChanges | None = None
-    on_supported: OnSupported | None = None
-    on_contradicted: Action | None = None
-    on_conflict: Action | None = None
-    on_unsupported: Action | None = None
-    on_no_evidence: OnUnchecked | None = None
-    on_error: OnUnchecked | None = None
-    on_miscited: Action | None = None
-    on_uncited: Action | None = None
-
-
-Kinds = Annotated[dict[ClaimKind | Facet, KindRules], AfterValidator(_FrozenDict)]
-
-
-class RouteRules(KindRules):
-    """What is different for one route: anything but the name, the version and the routes."""
-
-    on_no_claims: OnAnswer | None = None
-    on_empty: OnAnswer | None = None
-    on_refused: OnAnswer | None = None
-    on_cut: OnAnswer | None = None
-    kinds: Kinds | None = None
-    answer: AnswerChanges | None = None
-    limits: LimitChanges | None = None
-    after_attempts: FinalAction | None = None
-    refusal: Text | None = None
-    review: ReviewChanges | None = None
-    blocked: Literal["respond", "raise"] | None = None
-
-
-Routes = Annotated[dict[RouteName, RouteRules], AfterValidator(_FrozenDict)]
+    from collections.abc import Iterator
 
 
 CLAIM_KEYS = (
@@ -301,20 +66,22 @@ class Row(NamedTuple):
         prefix: ``""`` for the top level, else such as ``kinds.number.``.
         thresholds: Where its scores become verdicts.
         actions: One for each of `CLAIM_KEYS`.
-        written: The keys the entry itself sets; the others are the top level's.
+        written: The actions the entry itself sets; the others are the top level's.
+        changes_thresholds: Whether the entry sets any.
     """
 
     prefix: str
     thresholds: Thresholds
     actions: Mapping[str, Action]
     written: frozenset[str] = frozenset()
+    changes_thresholds: bool = False
 
     def key(self, name: str) -> str:
         """Where the action for ``name`` is written in the policy."""
         return f"{self.prefix}{name}" if name in self.written else name
 
 
-class Policy(_Model):
+class Policy(Table):
     """What to do with an answer, given its verdicts. See ``guardrails/docs/policies.md``."""
 
     version: Version = 1
@@ -337,7 +104,7 @@ class Policy(_Model):
     on_refused: OnAnswer = Action.ANNOTATE
     on_cut: OnAnswer = Action.ANNOTATE
 
-    kinds: Kinds = Field(default_factory=_FrozenDict)
+    kinds: Kinds = Field(default_factory=FrozenDict)
     answer: AnswerRules = AnswerRules()
 
     limits: Limits = Limits()
@@ -348,7 +115,7 @@ class Policy(_Model):
     review: ReviewRules = ReviewRules()
     blocked: Literal["respond", "raise"] = "respond"
 
-    routes: Routes = Field(default_factory=_FrozenDict)
+    routes: Routes = Field(default_factory=FrozenDict)
 
     _by_route: dict[str, Policy] = PrivateAttr(default_factory=dict)
 
@@ -411,6 +178,7 @@ class Policy(_Model):
                 at,
                 {**base.actions, **{key: getattr(changes, key) for key in written}},
                 frozenset(written),
+                bool(changes.thresholds and changes.thresholds.model_fields_set),
             )
 
     @cached_property

@@ -104,7 +104,7 @@ def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Ver
         mark = _against(scored.contradiction, at.contradiction, reached=True)
         reason = (
             f"One passage supports it ({_against(scored.support, at.support, reached=True)}) and "
-            f"another contradicts it ({mark})."
+            f"one contradicts it ({mark})."
             if supports
             else f"A passage contradicts it ({mark})."
         )
