@@ -21,6 +21,7 @@ from verifiers.types import (
     Claim,
     ClaimKind,
     Coverage,
+    EvidenceSpan,
     Failed,
     ModelInfo,
     NLIProbs,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from verifiers.plan import Plan
     from verifiers.protocols import ScoreResult
     from verifiers.text import ClaimExtractor
-    from verifiers.types import Citation, EvidenceSpan, ValueMismatch
+    from verifiers.types import Citation, ValueMismatch
 
 _T = TypeVar("_T")
 
@@ -202,9 +203,7 @@ class Verifier:
         if not pairs:
             return [], None
         try:
-            # Submitting may load the model, which takes long enough to be felt.
-            future = await asyncio.to_thread(self._engine.submit, pairs)
-            result = await asyncio.wrap_future(future)
+            result = await asyncio.wrap_future(self._engine.submit(pairs))
         except (BackendFailed, InputTooLong) as error:
             return [_failure(error)] * len(pairs), None
         return list(result.probs), result
@@ -355,8 +354,8 @@ class _Job:
         return narrow(window, text, cutter.sentences(source))
 
 
-def _check_values(claim: Claim, evidence: EvidenceSpan) -> tuple[ValueMismatch, ...]:
-    return mismatches(claim, evidence)
+def _check_values(claim: Claim, window: Window) -> tuple[ValueMismatch, ...]:
+    return mismatches(claim, EvidenceSpan(window.source_id, window.span, window.text))
 
 
 def _failure(error: VerifierError) -> Failed:

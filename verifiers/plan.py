@@ -24,12 +24,12 @@ from verifiers.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from verifiers.types import Claim, EvidenceSpan, Outcome, ValueMismatch, Window
 
     Narrow = Callable[[Window, str], EvidenceSpan]
-    CheckValues = Callable[[Claim, EvidenceSpan], tuple[ValueMismatch, ...]]
+    CheckValues = Callable[[Claim, Window], Iterable[ValueMismatch]]
     Select = Callable[[Claim], "Reading | Failed"]
 
 
@@ -96,6 +96,11 @@ def plan(claims: Sequence[Claim], *, select: Select, has_evidence: bool) -> Plan
     return Plan(tuple(planned), tuple(pairs))
 
 
+# A window with less entailment than this supports at no sensible threshold, so its values are
+# not compared; the best window's always are.
+LEAST_SUPPORT = 0.05
+
+
 def finish(
     plan: Plan,
     scores: Sequence[NLIProbs | Failed],
@@ -113,7 +118,7 @@ def finish(
         plan: What was asked.
         scores: One a pair of ``plan.pairs``, in order.
         narrow: Finds the sentences of a window nearest to a text.
-        check_values: Compares the values of a claim with those of its best evidence.
+        check_values: Compares the values of a claim with those of a window that supports it.
 
     Raises:
         ValueError: If there is not one score a pair.
@@ -148,16 +153,46 @@ def _assess(
     windows = item.reading.windows
     best = narrow(windows[for_it], claim.hypothesis)
     worst = best if against == for_it else narrow(windows[against], claim.hypothesis)
+    compared = [
+        window
+        for i, window in enumerate(windows)
+        if i == for_it or read[i].probs.entailment >= LEAST_SUPPORT
+    ]
     outcome = Scored(
         support=read[for_it].probs.entailment,
         contradiction=read[against].probs.contradiction,
         best_support=best,
         best_contradiction=worst,
         coverage=item.reading.coverage,
-        mismatches=check_values(claim, best),
+        mismatches=_unique(m for window in compared for m in check_values(claim, window)),
         windows=tuple(read),
     )
     return Assessment(claim, outcome, _scored_citations(claim, read))
+
+
+def _unique(found: Iterable[ValueMismatch]) -> tuple[ValueMismatch, ...]:
+    # Windows overlap, so the same difference is found in two of them.
+    return tuple(dict.fromkeys(found))
+
+
+def clean_support(scored: Scored) -> float:
+    """The best entailment of a window in which no value differs from the claim; 0 without one.
+
+    What the rule *value contradicts* leaves of the support, before any threshold.
+    """
+    if not scored.mismatches:
+        return scored.support
+    return max(
+        (
+            read.probs.entailment
+            for read in scored.windows
+            if not any(
+                m.evidence.source_id == read.source_id and m.evidence.span.overlaps(read.window)
+                for m in scored.mismatches
+            )
+        ),
+        default=0.0,
+    )
 
 
 def _unscored_citations(claim: Claim) -> tuple[CitationScore, ...]:
