@@ -108,9 +108,10 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What the retriever found, in its order."""
+    """What the retriever found, in its order, and what the report should say about it."""
 
     sources: tuple[Source, ...] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class _Flow:
     choices: int = 1
     saving: bool = False
     done: list[Report] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     # ------------------------------------------------------------------ the steps
 
@@ -251,6 +252,7 @@ class _Flow:
             return
         assert isinstance(result, Retrieved)  # noqa: S101
         self.evidence = distinct((*result.sources, *job.captured))
+        self.notes.extend(result.notes)
 
     # ------------------------------------------------------------------ acting and recording
 
@@ -349,7 +351,7 @@ class _Flow:
             usage=usage,
             seconds={**self.seconds, "total": now - self.started.tick},
             removed=applied.removed,
-            notes=job.notes,
+            notes=(*job.notes, *self.notes),
         )
 
     # ------------------------------------------------------------------ small things

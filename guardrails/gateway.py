@@ -1,0 +1,167 @@
+"""Model calls through LiteLLM. The only import of it, and only when the first call is made.
+
+LiteLLM fetches its price list over the network while it is imported, unless
+``LITELLM_LOCAL_MODEL_COST_MAP`` is set. It is set for the length of the import and then put back
+as it was: the one place outside ``settings`` that touches the environment. Everything else of
+LiteLLM stays as the application has it: settings travel with each call.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from guardrails.effects import Called
+from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed, StreamingUnsupported
+from verifiers.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+_SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
+
+# Class names of LiteLLM's and the OpenAI SDK's errors, and what to do about them.
+_HINTS = {
+    400: "Check the arguments of the call.",
+    401: "Check the provider's API key.",
+    403: "Check that the key may use this model.",
+    404: "Check the model name and api_base.",
+    408: "The provider took too long; raise the policy's limits.seconds or the call's timeout.",
+    413: "Send less: shorten the messages or the documents in them.",
+    422: "Check the arguments of the call.",
+    429: "The provider limits the rate; wait, or set num_retries.",
+}
+_TRY_AGAIN = "Try again, or set num_retries."
+
+
+class Gateway(Protocol):
+    """What the client needs of a provider. ``guardrails.testing.ScriptedLLM`` is one too."""
+
+    def complete(self, request: Mapping[str, Any]) -> Called:
+        """Make one call with LiteLLM's arguments. Never changes ``request``.
+
+        Raises:
+            ProviderFailed: With the original exception as its cause.
+        """
+        ...
+
+    async def acomplete(self, request: Mapping[str, Any]) -> Called:
+        """As ``complete``, without blocking the event loop."""
+        ...
+
+
+class LiteLLMGateway:
+    """Calls any provider LiteLLM knows."""
+
+    def __init__(self, load: Callable[[], ModuleType] | None = None) -> None:
+        """Make a gateway; nothing is imported yet.
+
+        Args:
+            load: Gives the ``litellm`` module; only for tests.
+        """
+        self._load = load or load_litellm
+
+    def complete(self, request: Mapping[str, Any]) -> Called:
+        """Make one call."""
+        own = _own(request)
+        litellm = self._load()
+        try:
+            response = litellm.completion(**own)
+        except Exception as error:
+            raise provider_failed(error) from error
+        return Called(response, cost_of(litellm, response))
+
+    async def acomplete(self, request: Mapping[str, Any]) -> Called:
+        """Make one call without blocking the event loop."""
+        import asyncio
+
+        own = await asyncio.to_thread(_own, request)
+        # The first import takes seconds.
+        litellm = await asyncio.to_thread(self._load)
+        try:
+            response = await litellm.acompletion(**own)
+        except Exception as error:
+            raise provider_failed(error) from error
+        return Called(response, await asyncio.to_thread(cost_of, litellm, response))
+
+
+def _own(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request LiteLLM may scribble on: it rewrites messages for some providers."""
+    if request.get("stream"):
+        raise StreamingUnsupported(
+            "stream=True is not available in guarded calls yet; nothing was sent.",
+            hint="Leave stream out: an answer is released only after it was checked.",
+        )
+    own = dict(request)
+    for key in ("messages", "tools"):
+        if key in own:
+            own[key] = copy.deepcopy(own[key])
+    return own
+
+
+def provider_failed(error: Exception) -> GuardrailsError:
+    """Our error for what a provider's library raised. Quotes nothing of the original's text."""
+    if isinstance(error, GuardrailsError):
+        return error
+    if isinstance(error, TypeError):
+        return ConfigInvalid(
+            "The arguments of the call do not fit LiteLLM's completion(); nothing was sent.",
+            hint="The original exception, which names the argument, is the cause of this one.",
+        )
+    status = getattr(error, "status_code", None)
+    status = status if isinstance(status, int) else None
+    if status is None and isinstance(error, TimeoutError):
+        status = 408
+    kind = type(error).__name__
+    where = f" (HTTP {status})" if status is not None else ""
+    return ProviderFailed(
+        f"The model call failed: {kind}{where}. There is no answer; nothing was released.",
+        status=status,
+        hint=_HINTS.get(status or 0, _TRY_AGAIN),
+    )
+
+
+def cost_of(litellm: ModuleType, response: object) -> float | None:
+    """What a call cost in US dollars, or None when the model's prices are not known."""
+    hidden = getattr(response, "_hidden_params", None)
+    cost = hidden.get("response_cost") if isinstance(hidden, dict) else None
+    if cost is None:
+        try:
+            cost = litellm.completion_cost(completion_response=response)
+        except Exception:  # noqa: BLE001 - it raises bare Exception for models without a price
+            return None
+    return float(cost) if isinstance(cost, int | float) else None
+
+
+_importing = threading.Lock()
+
+
+def load_litellm() -> ModuleType:
+    """Import LiteLLM without its import-time network call.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
+    with _importing:
+        environment = os.environ  # noqa: TID251 - see the module docstring
+        before = environment.get(_SWITCH)
+        environment[_SWITCH] = "True"
+        try:
+            module = importlib.import_module("litellm")
+        except ModuleNotFoundError as error:
+            if error.name != "litellm":
+                raise  # installed but broken
+            raise MissingExtra(
+                "'litellm' is not installed, so no model can be called.",
+                hint="Run: pip install groundrail",
+            ) from error
+        finally:
+            if before is None:
+                environment.pop(_SWITCH, None)
+            else:
+                environment[_SWITCH] = before
+    return module
