@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from guardrails import _record_models as m
+from guardrails import _record_values as v
 from guardrails.digests import Digester
 from guardrails.errors import RecordInvalid
 from verifiers.types import (
@@ -28,17 +29,14 @@ from verifiers.types import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from guardrails.report import Attempt, Failure, Report, RequestInfo, Usage
-    from policies.types import ClaimDecision, Decision
+    from guardrails.report import Attempt, Report, RequestInfo
     from verifiers.types import (
         Citation,
         CitationScore,
         Claim,
         EvidenceSpan,
-        ModelInfo,
         Outcome,
         Source,
-        Span,
         ValueMismatch,
         Verification,
     )
@@ -91,7 +89,8 @@ def build_record(
         version: The release named in the record; the installed one by default.
 
     Raises:
-        RecordInvalid: If the report holds what a record cannot, such as a score that is no number.
+        RecordInvalid: If the report holds what a record cannot. A score that is no number is kept
+            as -1 or 2, which no policy reads as a probability.
     """
     builder = _Builder(Digester(key), store_sources=store_sources)
     try:
@@ -113,15 +112,6 @@ def _installed() -> str:
         return metadata.version("groundrail")
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _clean(text: str) -> str:
-    """JSON text cannot carry lone surrogates; an id that has one is written escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _opt(text: str | None) -> str | None:
-    return None if text is None else _clean(text)
 
 
 @dataclass(slots=True)
@@ -160,7 +150,7 @@ class _Builder:
             created=report.started,
             groundrail=version,
             entry=request.entry,
-            route=_opt(report.decision.route),
+            route=v.clean_opt(report.decision.route),
             request=self.request(request),
             question=self.ref_opt(report.question),
             sources=tuple(self.source(source) for source in report.sources),
@@ -169,25 +159,25 @@ class _Builder:
             action=report.action,
             disposition=report.disposition,
             delivered=self.ref(report.text),
-            removed=tuple(_span(span) for span in report.removed),
+            removed=tuple(v.span(span) for span in report.removed),
             policy=m.PolicyRecord(
-                name=_clean(policy.name),
+                name=v.clean(policy.name),
                 digest=policy.digest,
                 body=json.loads(policy.canonical_json()),
             ),
-            usage=_usage(report.usage),
-            seconds=dict(report.seconds),
+            usage=v.usage(report.usage),
+            seconds=v.seconds(report.seconds),
             review_id=report.review_id,
-            notes=tuple(_clean(note) for note in report.notes),
+            notes=tuple(v.clean(note) for note in report.notes),
             text_stored=store_text,
         )
 
     def request(self, request: RequestInfo) -> m.RequestRecord:
         return m.RequestRecord(
-            model=_opt(request.model),
-            params=self.digester(_loose_json(dict(request.params))),
+            model=v.clean_opt(request.model),
+            params=self.digester(v.loose_json(dict(request.params))),
             messages=tuple(self.message(message) for message in request.messages),
-            metadata={_clean(key): _clean(value) for key, value in request.metadata.items()},
+            metadata={v.clean(key): v.clean(value) for key, value in request.metadata.items()},
         )
 
     def message(self, message: Mapping[str, Any]) -> m.MessageRecord:
@@ -195,15 +185,15 @@ class _Builder:
         if isinstance(content, str) and message.keys() <= {"role", "content"}:
             text = content
         else:
-            text = _loose_json(dict(message))
+            text = v.loose_json(dict(message))
         return m.MessageRecord(
-            role=_clean(str(message.get("role", ""))), digest=self.keep(text), length=len(text)
+            role=v.clean(str(message.get("role", ""))), digest=self.keep(text), length=len(text)
         )
 
     def source(self, source: Source) -> m.SourceRecord:
         keep = self.keep if self.store_sources else self.digester
         return m.SourceRecord(
-            id=_clean(source.id),
+            id=v.clean(source.id),
             digest=keep(source.text),
             length=len(source.text),
             origin=source.origin,
@@ -218,9 +208,9 @@ class _Builder:
             number=attempt.number,
             answer=self.ref(attempt.answer),
             feedback=self.ref_opt(attempt.feedback),
-            model=_opt(attempt.model),
-            response_id=_opt(attempt.response_id),
-            finish_reason=_opt(attempt.finish_reason),
+            model=v.clean_opt(attempt.model),
+            response_id=v.clean_opt(attempt.response_id),
+            finish_reason=v.clean_opt(attempt.finish_reason),
             tool_calls=attempt.tool_calls,
             facts=m.FactsRecord(
                 empty=attempt.facts.empty,
@@ -231,25 +221,27 @@ class _Builder:
             ),
             spent=m.SpentRecord(
                 attempts=attempt.spent.attempts,
-                seconds=attempt.spent.seconds,
-                cost_usd=attempt.spent.cost_usd,
+                seconds=v.measure(attempt.spent.seconds),
+                cost_usd=None
+                if attempt.spent.cost_usd is None
+                else v.measure(attempt.spent.cost_usd),
             ),
             can_regenerate=attempt.can_regenerate,
             verification=self.verification(attempt.verification),
-            decision=_decision(attempt.decision),
-            failure=_failure(attempt.failure),
-            usage=_usage(attempt.usage),
-            seconds=dict(attempt.seconds),
+            decision=v.decision(attempt.decision),
+            failure=v.failure(attempt.failure),
+            usage=v.usage(attempt.usage),
+            seconds=v.seconds(attempt.seconds),
         )
 
     def verification(self, found: Verification | None) -> m.VerificationRecord | None:
         if found is None:
             return None
         return m.VerificationRecord(
-            model=_model(found.model),
+            model=v.model(found.model),
             pairs=found.pairs,
             pairs_scored=found.pairs_scored,
-            seconds=dict(found.seconds),
+            seconds=v.seconds(found.seconds),
             assessments=tuple(self.assessment(item) for item in found.assessments),
         )
 
@@ -263,9 +255,9 @@ class _Builder:
     def claim(self, claim: Claim) -> m.ClaimRecord:
         return m.ClaimRecord(
             id=claim.id,
-            span=_span(claim.span),
+            span=v.span(claim.span),
             kind=claim.kind,
-            sentence=_span(claim.sentence),
+            sentence=v.span(claim.sentence),
             text=self.keep(claim.text),
             hypothesis=self.keep(claim.hypothesis),
             facets=tuple(sorted(claim.facets)),
@@ -275,21 +267,24 @@ class _Builder:
 
     def citation(self, citation: Citation) -> m.CitationRecord:
         return m.CitationRecord(
-            span=_span(citation.span),
+            span=v.span(citation.span),
             marker=self.keep(citation.marker),
             target=self.keep(citation.target),
-            source=_opt(citation.source_id),
+            source=v.clean_opt(citation.source_id),
         )
 
     def citation_score(self, score: CitationScore) -> m.CitationScoreRecord:
-        return m.CitationScoreRecord(citation=self.citation(score.citation), support=score.support)
+        return m.CitationScoreRecord(
+            citation=self.citation(score.citation),
+            support=None if score.support is None else v.score(score.support),
+        )
 
     def outcome(self, outcome: Outcome) -> m.OutcomeRecord:
         match outcome:
             case Scored():
                 return m.ScoredRecord(
-                    support=outcome.support,
-                    contradiction=outcome.contradiction,
+                    support=v.score(outcome.support),
+                    contradiction=v.score(outcome.contradiction),
                     best_support=self.evidence(outcome.best_support),
                     best_contradiction=self.evidence(outcome.best_contradiction),
                     coverage=m.CoverageRecord(
@@ -301,115 +296,31 @@ class _Builder:
                     mismatches=tuple(self.mismatch(item) for item in outcome.mismatches),
                     windows=tuple(
                         m.WindowRecord(
-                            source=_clean(window.source_id),
-                            span=_span(window.window),
-                            probs=tuple(window.probs),
+                            source=v.clean(window.source_id),
+                            span=v.span(window.window),
+                            probs=v.probs(window.probs),
                         )
                         for window in outcome.windows
                     ),
                 )
             case NoEvidence():
-                return m.NoEvidenceRecord(reason=_clean(outcome.reason))
+                return m.NoEvidenceRecord(reason=v.clean(outcome.reason))
             case Skipped():
                 return m.SkippedRecord(reason=outcome.reason)
             case Failed():
-                return m.FailedRecord(code=_clean(outcome.code), cause=_clean(outcome.cause))
+                return m.FailedRecord(code=v.clean(outcome.code), cause=v.clean(outcome.cause))
 
     def evidence(self, evidence: EvidenceSpan) -> m.EvidenceRecord:
         return m.EvidenceRecord(
-            source=_clean(evidence.source_id),
-            span=_span(evidence.span),
+            source=v.clean(evidence.source_id),
+            span=v.span(evidence.span),
             digest=self.keep(evidence.text),
         )
 
     def mismatch(self, mismatch: ValueMismatch) -> m.MismatchRecord:
         return m.MismatchRecord(
             kind=mismatch.kind,
-            claim_span=_span(mismatch.claim_span),
+            claim_span=v.span(mismatch.claim_span),
             evidence=self.evidence(mismatch.evidence),
             message=self.keep(mismatch.message),
         )
-
-
-def _span(span: Span) -> tuple[int, int]:
-    return (span.start, span.end)
-
-
-def _usage(usage: Usage) -> m.UsageRecord:
-    return m.UsageRecord(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_usd=usage.cost_usd,
-    )
-
-
-def _failure(failure: Failure | None) -> m.FailureRecord | None:
-    if failure is None:
-        return None
-    return m.FailureRecord(
-        code=failure.code,
-        kind=failure.kind,
-        message=_clean(failure.message),
-        status=failure.status,
-    )
-
-
-def _model(info: ModelInfo | None) -> m.ModelRecord | None:
-    if info is None:
-        return None
-    return m.ModelRecord(
-        name=_clean(info.name),
-        revision=_clean(info.revision),
-        backend=info.backend,
-        max_tokens=info.max_tokens,
-        calibration=info.calibration,
-        form=info.form,
-        labels=tuple(_clean(label) for label in info.labels),
-    )
-
-
-def _decision(decision: Decision | None) -> m.DecisionRecord | None:
-    if decision is None:
-        return None
-    return m.DecisionRecord(
-        action=decision.action,
-        verdicts=tuple(_verdict(claim) for claim in decision.claims),
-        hits=tuple(
-            m.HitRecord(
-                rule=_clean(hit.rule),
-                action=hit.action,
-                message=_clean(hit.message),
-                claim=hit.claim_id,
-            )
-            for hit in decision.hits
-        ),
-    )
-
-
-def _verdict(entry: ClaimDecision) -> m.VerdictRecord:
-    verdict = entry.verdict
-    return m.VerdictRecord(
-        claim=verdict.claim.id,
-        verdict=verdict.label,
-        conflict=getattr(verdict, "conflict", False),
-        citation=getattr(verdict, "citation", None),
-        action=entry.action,
-        rule=_clean(entry.rule),
-    )
-
-
-def _loose_json(value: Any) -> str:
-    """JSON for digests of what applications pass: anything unknown stands in by its type.
-
-    Never by its ``repr``, which would hold an address and so never digest the same twice.
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_stand_in
-    )
-
-
-def _stand_in(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    if callable(dump):
-        return dump(mode="json")
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"

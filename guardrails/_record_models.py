@@ -8,9 +8,8 @@ pairs of code points into the text whose digest stands beside them.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from guardrails.digests import canonical_json
 from guardrails.report import Disposition, Entry
 from policies.types import Action
 from verifiers.types import (
@@ -398,15 +398,3 @@ class Record(_Model):
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, ASCII only. Equal records give equal text."""
         return canonical_json(self.model_dump(mode="json"))
-
-
-def canonical_json(value: Any) -> str:
-    """Sorted keys, no spaces, ASCII only.
-
-    Raises:
-        ValueError: If a number is not finite.
-        TypeError: If a value is not JSON.
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.schema import Policy
-
     from policies.types import Decision
 
 _NO_TEXTS: Mapping[str, str] = {}
@@ -39,7 +38,7 @@ _NO_TEXTS: Mapping[str, str] = {}
 def replay(record: m.Record) -> Action:
     """The action, worked out again from the recorded findings under the recorded policy.
 
-    A call that failed before there was an answer refuses: there is nothing to deliver.
+    A call that failed refuses: there is nothing to deliver.
 
     Raises:
         RecordInvalid: If the embedded policy is none this release can read.
@@ -72,9 +71,13 @@ def redecide(
             depend on them.
 
     Returns:
-        The settled decision on the attempt that was decided on, or None when the call failed
-        before there was an answer.
+        The settled decision on the attempt that was decided on, or None when the call failed.
+
+    Raises:
+        RouteUnknown: If ``policy`` names routes and the record's is none of them.
     """
+    if record.failed:
+        return None
     return redecide_attempt(record, record.answered, policy, texts=texts)
 
 

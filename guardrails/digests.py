@@ -1,4 +1,4 @@
-"""Digests that stand in for texts, and ids that sort by time.
+"""Digests that stand in for texts, ids that sort by time, and the one form of JSON.
 
 A digest is ``v1:b2:`` and the BLAKE2b-256 of the text's UTF-8 bytes (``b2sum -l 256`` gives the
 same), or ``v1:b2k:`` and the same keyed. Without a key anyone can hash a guess and compare: a
@@ -8,8 +8,9 @@ short text ("yes", a name, a date) is not hidden by its digest. With a key only 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -73,3 +74,15 @@ def sortable_id(at: datetime, entropy: bytes) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return str(UUID(int=value))
+
+
+def canonical_json(value: Any) -> str:
+    """Sorted keys, no spaces, ASCII only.
+
+    Raises:
+        ValueError: If a number is not finite.
+        TypeError: If a value is not JSON.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )

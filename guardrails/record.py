@@ -48,10 +48,9 @@ from guardrails._record_models import (
     VerdictRecord,
     VerificationRecord,
     WindowRecord,
-    canonical_json,
 )
 from guardrails._record_replay import assessments_of, model_of, redecide, redecide_attempt, replay
-from guardrails.digests import Digester, sortable_id
+from guardrails.digests import Digester, canonical_json, sortable_id
 from guardrails.errors import RecordInvalid
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def load_record(data: str | bytes | Mapping[str, Any]) -> Record:
         )
     version = value["version"]
     if isinstance(version, bool) or version != VERSION:
-        shown = version if isinstance(version, int) else type(version).__name__
+        shown = version if type(version) is int else type(version).__name__
         raise RecordInvalid(
             f"a record of version {shown}; this release reads version {VERSION}; nothing was read",
             hint="Upgrade groundrail to read records of a newer version.",
