@@ -19,11 +19,13 @@ class Unit:
 
     Attributes:
         block: The block it stands in.
+        number: That block's place in the answer.
         span: All of it in the answer, markers included.
         view: What it says.
     """
 
     block: Block
+    number: int
     span: Span
     view: View
 

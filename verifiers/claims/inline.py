@@ -24,17 +24,18 @@ class View:
 
     text: str
     origin: array[int]
-    wide: dict[int, int]  # clean characters that stand for several: where those end
+    wide: dict[int, int]  # clean characters that stand for more (an entity, a link): where that ends
+    early: dict[int, int]  # and where it begins, for those that open a link
 
     @classmethod
     def empty(cls) -> View:
         """A view of nothing."""
-        return cls("", array("L"), {})
+        return cls("", array("L"), {}, {})
 
     def span(self, start: int, end: int) -> Span:
         """Where ``text[start:end]`` stands in the answer: from its first character to its last."""
         last = end - 1
-        return Span(self.origin[start], self.wide.get(last, self.origin[last] + 1))
+        return Span(self.early.get(start, self.origin[start]), self.wide.get(last, self.origin[last] + 1))
 
 
 # Zero-width and formatting characters, and variation selectors: invisible, and a way to hide.
@@ -98,6 +99,7 @@ class _Reader:
         self.parts: list[str] = []
         self.origin: array[int] = array("L")
         self.wide: dict[int, int] = {}
+        self.early: dict[int, int] = {}
         self.last = " "
         self.dropped = False
 
@@ -137,9 +139,9 @@ class _Reader:
         if match.group("space") is not None:
             self.space(match.start())
         elif match.group("image") is not None:
-            self._inner(*match.span("alt"))
+            self._inner(match, "alt")
         elif match.group("link") is not None:
-            self._inner(*match.span("label"))
+            self._inner(match, "label")
         elif match.group("entity") is not None:
             self._entity(match)
         elif match.group("tag") is not None:
@@ -159,10 +161,13 @@ class _Reader:
         before = self.answer[match.start() - 1 : match.start()]
         return before.isdigit() and self.answer[match.end() : match.end() + 1].isdigit()
 
-    def _inner(self, start: int, end: int) -> None:
+    def _inner(self, match: re.Match[str], group: str) -> None:
         """The label of a link, which may be stressed or hold code itself."""
-        if start < end:
-            self.run(start, end)
+        before = len(self.origin)
+        self.run(*match.span(group))
+        if len(self.origin) > before:
+            self.early[before] = match.start()
+            self.wide[len(self.origin) - 1] = match.end()
 
     def _entity(self, match: re.Match[str]) -> None:
         decoded = html.unescape(match.group("entity"))
@@ -180,4 +185,4 @@ class _Reader:
     def view(self) -> View:
         text = "".join(self.parts)
         end = len(text.rstrip())
-        return View(text[:end], self.origin[:end], self.wide)
+        return View(text[:end], self.origin[:end], self.wide, self.early)

@@ -1,0 +1,175 @@
+"""What headings, list items and table rows are read together with."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from verifiers.claims.blocks import Block, BlockKind, cells
+from verifiers.claims.inline import read
+from verifiers.claims.tree import as_sentence
+from verifiers.types import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FOLLOWING = re.compile(
+    r"(?:,?\s*(?:as follows|(?:which\s+)?includ(?:es?|ing)(?: the following)?|(?:are\s+)?(?:listed|given|shown|described)?\s*below"
+    r"|such as)|\s+the following)\s*:$",
+    re.I,
+)
+_FOLLOWING_NOUN = re.compile(r"\b(?:the\s+)?following\s+(?P<noun>(?:[\w-]+\s+){0,3}?[\w-]+)\s*:$", re.I)
+_HERE = re.compile(
+    r"(?:here(?:['’]s|\s+is|\s+are)|below(?:\s+is|\s+are)|the\s+following(?:\s+is|\s+are)|these\s+are|this\s+is)\s+"  # noqa: RUF001
+    r"(?:(?:a|an|the|some|my|your|quick|brief)\s+){0,2}(?:(?:list|summary|overview|breakdown)\s+of\s+(?:the\s+)?)?",
+    re.I,
+)
+_ENDS_OPEN = re.compile(
+    r"\b(?:is|are|was|were|be|includes?|included|contains?|offers?|provides?|covers?|requires?|has|have|had|of|for|by|in|"
+    r"to|with|from|at|on|needs?|gets?|supports?|allows?|comprises?|and|or|that|can|will|must|should|may|do|does|lists?|states?|says?)\s*:$",
+    re.I,
+)
+_BARE_LEAD = re.compile(
+    r"\b(?:following|below|as follows|steps?|here\b.*|these|includes?|including|such as|tips?|points?|examples?|ways?|"
+    r"reasons?|benefits?|features?|options?|details?|are|is|highlights?|summary|takeaways?|facts?)\s*:$",
+    re.I,
+)
+_LABEL = re.compile(r"(?P<label>[^\s:.!?][^:.!?\n]{0,58}?)\s*[:–—]\s+(?=\S)")  # noqa: RUF001
+_TICK = re.compile(r"[✓✔✅☑🗸]")
+_CROSS = re.compile(r"[✗✘❌✕✖❎]")
+_KEY_HEADER = re.compile(
+    r"(?:#|no\.?|field|attribute|property|item|parameter|metric|feature|category|aspect|detail|key|name|topic|characteristic|"
+    r"specification|criteri(?:on|a)|question|information|fact)s?$",
+    re.I,
+)
+_VALUE_HEADER = re.compile(
+    r"(?:value|detail|description|information|info|answer|data|result|specification|notes?|fact|explanation|content)s?$", re.I
+)
+_ASSERTS_NUMBER = re.compile(r"\d[\d.,]*\s?%|[$€£¥₹]\s?\d|\d[\d.,]*\s?(?:percent|million|billion|dollars|euros)\b", re.I)
+
+
+def with_lead(lead: str, item: str) -> str:
+    """A list item read with the sentence that leads into its list.
+
+    Args:
+        lead: The lead-in, ending in a colon, or an empty string.
+        item: The item.
+    """
+    if not lead:
+        return as_sentence(item)
+    item = item.strip()
+    if _HERE.match(lead):
+        topic = _HERE.sub("", lead, count=1)
+        return as_sentence(f"{topic} {item}")
+    noun = _FOLLOWING_NOUN.search(lead)
+    if noun:
+        return as_sentence(f"{lead[: noun.start()]}{_lowered(item)}")
+    if _FOLLOWING.search(lead) and not re.search(r"as follows|below", lead, re.I):
+        verb = _FOLLOWING.search(lead)
+        kept = re.match(r"\s*,?\s*(?:which\s+)?(includ(?:es?|ing)|such as)", verb.group(), re.I) if verb else None
+        middle = f" {kept.group(1)}" if kept else ""
+        stem = lead[: verb.start()] if verb else lead
+        return as_sentence(f"{stem}{middle} {_lowered(item)}")
+    if _ENDS_OPEN.search(lead):
+        return as_sentence(f"{lead[:-1].rstrip()} {_lowered(item)}")
+    return as_sentence(f"{lead} {item}")
+
+
+def says_nothing_alone(lead: str) -> bool:
+    """Whether a lead-in only introduces its list, so that its items say all there is."""
+    if not re.search(r"[:：]\s*$", lead):  # noqa: RUF001
+        return False
+    bare = lead.strip()
+    if _ASSERTS_NUMBER.search(bare):
+        return False
+    return bool(_BARE_LEAD.search(bare) or _ENDS_OPEN.search(bare) or len(bare.split()) <= 4)  # noqa: PLR2004
+
+
+def asserts(heading: str) -> bool:
+    """Whether a heading states a figure: "40% revenue growth in 2023"."""
+    return bool(_ASSERTS_NUMBER.search(heading))
+
+
+def label_of(text: str) -> re.Match[str] | None:
+    """The label a text opens with: "Price: ...", "Shipping - ...". """
+    match = _LABEL.match(text)
+    return match if match and len(match.group("label").split()) <= 6 else None  # noqa: PLR2004
+
+
+def _lowered(item: str) -> str:
+    """An item inside a sentence: "Free support" after "includes" loses its capital, "Paris" not."""
+    words = item.split(maxsplit=1)
+    first = words[0] if words else ""
+    if first[1:].islower() and first[:1].isupper() and first.casefold() in _COMMON:
+        return first[0].lower() + item[1:]
+    return item
+
+
+# Lower-casing a name would be worse than a stray capital, so only words that cannot be one.
+_COMMON = frozenset(
+    "a an the free all any each every one two three four five six seven eight nine ten up unlimited full no not more less "
+    "your our their its his her this that these those access support to in on at by for from with of and or as "
+    "basic advanced daily weekly monthly annual new many most some several both".split()
+)
+
+
+class Cell(NamedTuple):
+    """One statement of a table row: where it stands, and how it reads."""
+
+    span: Span
+    hypothesis: str
+
+
+def row_statements(
+    answer: str, row: Block, header: Block | None, drop: Sequence[Span]
+) -> list[Cell]:
+    """The statements of a table row: each cell with the row's first cell and its column's header.
+
+    The first statement's span begins at the row's first cell, so that together they hold the row.
+    """
+    found = [(span, _cell(answer, span, drop)) for span in cells(answer, row.lines[0]) if span]
+    place = [index for index, span in enumerate(cells(answer, row.lines[0])) if span]
+    filled = [(index, span, text) for index, (span, text) in zip(place, found, strict=True) if text]
+    if not filled:
+        return []
+    heads = _heads(answer, header, drop)
+    first_index, first_span, subject = filled[0]
+    if len(filled) == 1:
+        return [Cell(first_span, as_sentence(_join(heads, first_index, subject)))]
+    statements: list[Cell] = []
+    for index, span, text in filled[1:]:
+        head = heads[index] if index < len(heads) else ""
+        start = first_span.start if not statements else span.start
+        statements.append(Cell(Span(start, span.end), _read_cell(subject, head, text, heads)))
+    return statements
+
+
+def _read_cell(subject: str, head: str, value: str, heads: Sequence[str]) -> str:
+    """One cell as a statement."""
+    keyed = len(heads) <= 2 and (not head or _VALUE_HEADER.match(head))  # noqa: PLR2004
+    if keyed:
+        return as_sentence(f"{subject}: {value}")
+    if not head:
+        return as_sentence(f"{subject}: {value}")
+    return as_sentence(f"{subject}: {head} is {value}" if len(value.split()) <= 8 else f"{subject}: {head}: {value}")  # noqa: PLR2004
+
+
+def _join(heads: Sequence[str], index: int, text: str) -> str:
+    head = heads[index] if index < len(heads) else ""
+    return f"{head}: {text}" if head and not _KEY_HEADER.match(head) else text
+
+
+def _heads(answer: str, header: Block | None, drop: Sequence[Span]) -> list[str]:
+    if header is None or header.kind is not BlockKind.TABLE_HEADER:
+        return []
+    return [_cell(answer, span, drop) if span else "" for span in cells(answer, header.lines[0])]
+
+
+def _cell(answer: str, span: Span, drop: Sequence[Span]) -> str:
+    raw = span.of(answer)
+    text = read(answer, [span], [cut for cut in drop if cut.overlaps(span)]).text
+    if not re.search(r"\w", text):
+        if _TICK.search(raw):
+            return "yes"
+        return "no" if _CROSS.search(raw) else ""
+    return text

@@ -1,0 +1,270 @@
+"""Reads the parsed units of one answer into drafts of claims, in order."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from verifiers.claims import clauses, context, skip
+from verifiers.claims.blocks import BlockKind
+from verifiers.claims.drafts import Draft, Unit
+from verifiers.claims.questions import Question, after_polarity, polarity
+from verifiers.claims.reference import Salience
+from verifiers.claims.tree import Tree, as_sentence
+from verifiers.claims.units import edges_of
+from verifiers.types import ClaimKind, SkipReason, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from verifiers.citations import Resolver
+    from verifiers.claims.blocks import Block
+    from verifiers.claims.inline import View
+    from verifiers.text import Sentence
+    from verifiers.types import Citation
+
+_KINDS = {
+    BlockKind.PARAGRAPH: ClaimKind.SENTENCE,
+    BlockKind.FOOTNOTE: ClaimKind.SENTENCE,
+    BlockKind.RULE: ClaimKind.SENTENCE,
+    BlockKind.ITEM: ClaimKind.LIST_ITEM,
+    BlockKind.HEADING: ClaimKind.HEADING,
+    BlockKind.TABLE_HEADER: ClaimKind.TABLE_ROW,
+    BlockKind.TABLE_ROW: ClaimKind.TABLE_ROW,
+    BlockKind.CODE: ClaimKind.CODE,
+}
+_REFERENCES = re.compile(
+    r"(?:sources?|references?|bibliography|citations?|works\s+cited|further\s+reading|footnotes?|"
+    r"(?:sources?|references?)\s+(?:used|cited|consulted))\s*:?\s*$",
+    re.I,
+)
+_SOURCE_LINE = re.compile(r"(?:sources?|references?|citations?)\s*:\s*\S", re.I)
+_URL = re.compile(r"https?://\S+|www\.\S+", re.I)
+_YEAR_REFERENCE = re.compile(r"\((?:19|20)\d\d[a-z]?\)|,\s(?:19|20)\d\d[.)]?\s*$|\bpp?\.\s*\d|\bdoi\b|\bet al\b|\bvol\.", re.I)
+_CONTENT = re.compile(r"\w")
+_STRESS = frozenset("*_`~")
+_SHORT = 14  # words; a longer text without a verb is not a short answer
+
+
+class Reader:
+    """Turns units into drafts. Feed it every unit in order; then take ``drafts``."""
+
+    def __init__(
+        self,
+        answer: str,
+        blocks: Sequence[Block],
+        citations: Sequence[Citation],
+        cuts: Sequence[Span],
+        resolver: Resolver,
+        *,
+        english: bool,
+    ) -> None:
+        self.answer = answer
+        self.blocks = blocks
+        self.markers = [citation.span for citation in citations]
+        self.cuts = cuts
+        self.resolver = resolver
+        self.english = english
+        self.drafts: list[Draft] = []
+        self.question: Question | None = None
+        self.salience = Salience()
+        self._leads: list[tuple[int, str]] = []  # indentation and text of open lead-ins
+        self._header: Block | None = None
+        self._in_references = False
+        self._answered = False  # a statement was read: what follows is no short answer
+
+    def ask(self, text: str, sentences: Sequence[Sentence]) -> None:
+        """Take in what was asked."""
+        if not text:
+            return
+        trees = [Tree(text, s.tokens) for s in sentences if s.tokens] if self.english else []
+        self.question = Question(text, trees)
+        if self.question.tree is not None:
+            self.salience.read(self.question.tree, {})
+
+    def read(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
+        """Take in the next unit."""
+        block = unit.block
+        if not sentences or not _CONTENT.search(unit.view.text):
+            self._blank(unit)
+            return
+        match block.kind:
+            case BlockKind.TABLE_HEADER:
+                self._header = block
+                self._add(unit.span, unit, ClaimKind.TABLE_ROW, unit.view.text, SkipReason.HEADING)
+            case BlockKind.TABLE_ROW:
+                self._row(unit)
+            case BlockKind.HEADING:
+                self._heading(unit, sentences)
+            case _:
+                self._text(unit, sentences)
+
+    def _blank(self, unit: Unit) -> None:
+        if unit.block.kind is BlockKind.CODE:
+            reason, kind = SkipReason.CODE, ClaimKind.CODE
+        else:
+            reason, kind = SkipReason.NO_CONTENT, _KINDS[unit.block.kind]
+        self.drafts.append(Draft(unit.span, unit.span, kind, "", skip=reason))
+
+    def _add(
+        self, span: Span, unit: Unit, kind: ClaimKind, text: str, reason: SkipReason | None
+    ) -> None:
+        self.drafts.append(Draft(span, unit.span, kind, text, skip=reason))
+
+    def _row(self, unit: Unit) -> None:
+        statements = context.row_statements(self.answer, unit.block, self._table_header(unit), self.cuts)
+        if not statements:
+            self._blank(unit)
+        for statement in statements:
+            self._add(statement.span, unit, ClaimKind.TABLE_ROW, statement.hypothesis, None)
+
+    def _table_header(self, unit: Unit) -> Block | None:
+        header = self._header
+        return header if header is not None and header.table == unit.block.table else None
+
+    def _heading(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
+        view = unit.view
+        text = view.text
+        span = view.span(sentences[0].span.start, sentences[-1].span.end)
+        self._in_references = bool(_REFERENCES.match(text))
+        self._leads = [(-1, text)] if text.endswith(":") else []
+        reason: SkipReason | None = SkipReason.HEADING
+        states = False
+        if self.english:
+            trees = [Tree(text, s.tokens) for s in sentences]
+            states = any(t.statement() for t in trees)
+            for tree in trees:
+                self.salience.read(tree, {})
+        if skip.is_question(text):
+            reason = SkipReason.QUESTION
+        elif states or context.asserts(text):
+            reason = None
+        self._add(span, unit, ClaimKind.HEADING, as_sentence(text), reason)
+
+    def _text(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
+        block = unit.block
+        level = block.level if block.kind is BlockKind.ITEM else -1
+        self._leads = [lead for lead in self._leads if lead[0] < level] if level >= 0 else []
+        lead = self._leads[-1][1] if self._leads else ""
+        edges = edges_of(self.answer, unit, sentences, self.markers)
+        kind = _KINDS[block.kind]
+        if block.quoted and kind is ClaimKind.SENTENCE:
+            kind = ClaimKind.QUOTATION
+        if block.kind is BlockKind.PARAGRAPH and _REFERENCES.match(unit.view.text):
+            self._in_references = True
+        for place, (sentence, edge) in enumerate(zip(sentences, edges, strict=True)):
+            self._sentence(unit, sentence, edge, kind, lead if place == 0 else "")
+        last = unit.view.text[sentences[-1].span.start : sentences[-1].span.end]
+        if last.rstrip().endswith((":", "：")):  # noqa: RUF001
+            self._leads.append((level, last))
+
+    def _sentence(
+        self, unit: Unit, sentence: Sentence, edge: Span, kind: ClaimKind, lead: str
+    ) -> None:
+        view = unit.view
+        text = view.text[sentence.span.start : sentence.span.end]
+        span = self._place(view, sentence.span.start, sentence.span.end, edge)
+        tree = Tree(view.text, sentence.tokens) if self.english and sentence.tokens else None
+        reason = self._reason(unit, text, tree)
+        if reason is not None:
+            self.drafts.append(Draft(span, edge, kind, text, skip=reason))
+            if tree is not None and reason is SkipReason.QUESTION:
+                self.salience.read(tree, {})
+            return
+        length = skip.opener(text)
+        if tree is None:
+            self.drafts.append(Draft(span, edge, kind, self._plain(text, length, lead)))
+            self._answered = True
+            return
+        begin = next(
+            (i for i, t in enumerate(sentence.tokens) if t.start >= sentence.span.start + length), 0
+        )
+        short = self._short(text[length:], tree, kind, lead)
+        if short:
+            self.drafts.append(Draft(span, edge, ClaimKind.FRAGMENT, short, sentence.tokens))
+            self._answered = True
+            return
+        swap = self.salience.swap(tree)
+        whole = tree.render(range(begin, len(tree.tokens)), swap)
+        self.salience.read(tree, swap)
+        self._answered = True
+        states = tree.statement()
+        if kind is ClaimKind.LIST_ITEM and lead and not (states and len(whole.split()) > 3):  # noqa: PLR2004
+            self.drafts.append(Draft(span, edge, kind, context.with_lead(lead, whole), sentence.tokens))
+            return
+        found = clauses.parts(tree, swap, begin)
+        if not found:
+            self.drafts.append(Draft(span, edge, kind, as_sentence(whole), sentence.tokens))
+            return
+        for part in found:
+            inside = tuple(t for t in sentence.tokens if part.start <= t.start < part.end)
+            place = self._place(view, part.start, part.end, edge)
+            self.drafts.append(Draft(place, edge, ClaimKind.CLAUSE, part.text, inside))
+
+    def _place(self, view: View, start: int, end: int, edge: Span) -> Span:
+        """Where a stretch stands in the answer, with the stress marks that touch it."""
+        span = view.span(start, end)
+        first, last = span.start, span.end
+        while first > edge.start and self.answer[first - 1] in _STRESS:
+            first -= 1
+        while last < edge.end and self.answer[last] in _STRESS:
+            last += 1
+        return Span(first, last)
+
+    def _plain(self, text: str, length: int, lead: str) -> str:
+        core = text[length:]
+        return context.with_lead(lead, core) if lead else as_sentence(core)
+
+    def _reason(self, unit: Unit, text: str, tree: Tree | None) -> SkipReason | None:
+        found = skip.reason(text)
+        if found is not None:
+            return found
+        if unit.block.kind is BlockKind.FOOTNOTE or self._in_references or _SOURCE_LINE.match(text):
+            states = tree.statement() if tree is not None else len(text.split()) > _SHORT
+            if self._reference(text, states=states):
+                return SkipReason.CITATION_LIST
+        if context.says_nothing_alone(text):
+            return SkipReason.HEADING
+        return None
+
+    def _reference(self, text: str, *, states: bool) -> bool:
+        """Whether a line names a source rather than states something."""
+        bare = re.sub(r"^(?:sources?|references?|citations?)\s*:\s*", "", text, flags=re.I)
+        if _REFERENCES.match(text) or not _CONTENT.search(_URL.sub("", bare)):
+            return True
+        if self.resolver.find(bare.strip(" .")) is not None or _YEAR_REFERENCE.search(bare):
+            return True
+        return not states
+
+    def _short(self, text: str, tree: Tree, kind: ClaimKind, lead: str) -> str:
+        """What a short answer says together with the question; empty when it is none."""
+        if self.question is None or lead or len(text.split()) > _SHORT:
+            return ""
+        says = polarity(text) if not self._answered else None
+        if says is not None:
+            rest = after_polarity(text)
+            if not rest or len(rest.split()) <= 3 or _echo(rest):  # noqa: PLR2004
+                return self.question.with_polarity(yes=says) or f"{self.question.text} {as_sentence(text)}"
+            return ""
+        if tree.statement() or _imperative(tree):
+            return ""
+        if self._answered and kind is not ClaimKind.LIST_ITEM:
+            return ""
+        return self.question.with_fragment(text)
+
+
+_ECHO = re.compile(
+    r"(?:it|he|she|they|you|we|i|this|that|there|these|those)\s+(?:(?:is|are|was|were|do|does|did|can|could|will|would|should|"
+    r"has|have|had|may|might|must)(?:\s*n[o'’]t)?|cannot|won['’]t|can['’]t)\s*[.!]*$",  # noqa: RUF001
+    re.I,
+)
+
+
+def _echo(text: str) -> bool:
+    """Whether a text only repeats a yes or no: "it isn't", "they can"."""
+    return _ECHO.match(text) is not None
+
+
+def _imperative(tree: Tree) -> bool:
+    root = tree.tokens[tree.root]
+    return root.tag == "VB" and tree.subject(tree.root) is None
