@@ -50,6 +50,10 @@ PARTS = {
         "guardrails.cli.review",
         "List, show and resolve the answers that wait for a person.",
     ),
+    "bench": Part(
+        "guardrails.cli.bench",
+        "Measure how well verifiers tell supported from unsupported, on labelled data.",
+    ),
     "doctor": Part(
         "guardrails.cli.doctor",
         "Say what is installed, which model runs and how fast, and what to mend.",
