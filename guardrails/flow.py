@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from policies.schema import Policy
     from verifiers.types import Source
 
+_NO_SECOND = "The answer cannot be asked for again here, so after_attempts was applied."
+_SECOND_FAILED = "Asking again failed, so after_attempts was applied to the answer before it."
 # A verification gets this long even when the model used up the budget: the answer is paid for.
 _LEAST_VERIFY_SECONDS = 5.0
 
@@ -95,7 +97,8 @@ class _Flow:
     choices: int = 1
     saving: bool = False
     done: list[Report] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # about the evidence: for every choice
+    own_notes: list[str] = field(default_factory=list)  # about the choice in hand
 
     # ------------------------------------------------------------------ the steps
 
@@ -106,7 +109,7 @@ class _Flow:
         texts: dict[int, str] = {}
         withheld: set[int] = set()
         for index, answer in enumerate(reading.choices):
-            self.choice, self.attempts, self.saving = index, [], False
+            self.choice, self.attempts, self.own_notes, self.saving = index, [], [], False
             first = attempt_of(1, reading, index, took if index == 0 else 0.0)
             replaced, last = yield from self._settle_choice(first, answer)
             if replaced is not None:
@@ -171,6 +174,7 @@ class _Flow:
                 if stop.fault.cancelled:
                     raise
                 # Decide on the answer there is, as if no attempt were left.
+                self.own_notes.append(_SECOND_FAILED)
                 self.attempts[-2] = yield from self._settled(attempt, can_regenerate=False)
                 return replaced, answer
             replaced, answer = response, reading.choices[0]
@@ -201,6 +205,8 @@ class _Flow:
         policy, route = self.job.policy, self.job.route
         raw = decide(attempt.verification.assessments, policy, route=route, facts=attempt.facts)
         decision = settle(raw, policy, spent, can_regenerate=can_regenerate)
+        if raw.action is Action.REGENERATE and not self.job.can_regenerate:
+            self.own_notes.append(_NO_SECOND)
         return replace(attempt, decision=decision, spent=spent, can_regenerate=can_regenerate)
 
     # ------------------------------------------------------------------ evidence and verification
@@ -351,7 +357,7 @@ class _Flow:
             usage=usage,
             seconds={**self.seconds, "total": now - self.started.tick},
             removed=applied.removed,
-            notes=(*job.notes, *self.notes),
+            notes=(*job.notes, *self.notes, *self.own_notes),
         )
 
     # ------------------------------------------------------------------ small things

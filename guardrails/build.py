@@ -1,0 +1,226 @@
+"""The composition root: settings in, a wired guard's parts out. The one place where all meet.
+
+Nothing heavy is imported or loaded before it is used: no model, no spaCy pipeline, no database,
+no LiteLLM.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guardrails.errors import ConfigInvalid
+from guardrails.gateway import LiteLLMGateway
+from guardrails.recorder import Recorder
+from guardrails.retrievers import adapt
+from guardrails.runner import Ports, system_clock
+from guardrails.settings import Settings, load_settings, state_dir
+from guardrails.telemetry import Telemetry
+from policies.load import load_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from guardrails.gateway import Gateway
+    from guardrails.recorder import RecordStore
+    from guardrails.retrievers import Retriever
+    from guardrails.runner import Clock, VerifierPort
+    from policies.schema import Policy
+    from verifiers.backends import ModelSpec
+    from verifiers.pipeline import Verifier
+
+# Steps of the flow, and writes to the store, of calls on event loops.
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a guard is made of.
+
+    Attributes:
+        settings: What it was made by.
+        policy: The default policy.
+        ports: What its drivers work with.
+        gateway: Makes model calls.
+        retriever: The registered retriever, or None.
+        owned: Closed with the guard; what the caller passed in is not in it.
+    """
+
+    settings: Settings
+    policy: Policy
+    ports: Ports
+    gateway: Gateway
+    retriever: Retriever | None
+    owned: ExitStack = field(repr=False)
+
+
+def assemble(
+    *,
+    policy: str | Path | Mapping[str, object] | Policy | None = None,
+    settings: Settings | str | Path | None = None,
+    verifier: VerifierPort | None = None,
+    gateway: Gateway | None = None,
+    store: RecordStore | str | bool | None = None,
+    retriever: object = None,
+    telemetry: Telemetry | None = None,
+    clock: Clock = system_clock,
+) -> Parts:
+    """Wire a guard.
+
+    Args:
+        policy: A preset's name, a file, a mapping or a policy; the settings' by default.
+        settings: Settings, or the path of a settings file; by default the file and environment
+            are read.
+        verifier: Instead of the one the settings describe. Not closed.
+        gateway: Instead of LiteLLM.
+        store: A store (not closed), or the URL of one; False for none; the settings' by default.
+        retriever: Anything ``guardrails.retrievers.adapt`` takes.
+        telemetry: Instead of the one the settings describe.
+        clock: Read for timings and budgets.
+
+    Raises:
+        ConfigInvalid: If settings or arguments make no sense.
+        PolicyError: If the policy cannot be loaded.
+    """
+    if not isinstance(settings, Settings):
+        settings = load_settings(settings)
+    with ExitStack() as owned:
+        chosen = load_policy(settings.policy if policy is None else policy)
+        telemetry = telemetry or Telemetry(
+            log_text=settings.telemetry.log_text, spans=settings.telemetry.spans
+        )
+        executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="groundrail-flow")
+        owned.callback(executor.shutdown, wait=False, cancel_futures=False)
+        recorder = _recorder(settings, store, telemetry)
+        if recorder is not None and not _is_store(store):
+            owned.callback(recorder.close)
+        ports = Ports(
+            verifier=verifier or build_verifier(settings, owned),
+            recorder=recorder,
+            telemetry=telemetry,
+            clock=clock,
+            executor=executor,
+        )
+        return Parts(
+            settings=settings,
+            policy=chosen,
+            ports=ports,
+            gateway=gateway or LiteLLMGateway(),
+            retriever=None if retriever is None else adapt(retriever),
+            owned=owned.pop_all(),
+        )
+
+
+def build_verifier(settings: Settings, owned: ExitStack) -> Verifier:
+    """The verifier that the settings describe; ``owned`` closes it and its engine.
+
+    The model is loaded on first use.
+    """
+    from verifiers.backends import batch_tokens, load_scorer
+    from verifiers.cache import MemoryCache
+    from verifiers.claims import make_extractor
+    from verifiers.engine import NLIEngine
+    from verifiers.pipeline import EvidenceSettings, Verifier
+
+    spec = model_spec(settings)
+    size = settings.model.cache_pairs
+    engine = NLIEngine(
+        lambda: load_scorer(spec),
+        cache=MemoryCache(size) if size else None,
+        max_batch_tokens=batch_tokens(spec),
+        max_queue_pairs=settings.model.max_queue_pairs,
+    )
+    owned.callback(engine.close)
+    evidence = settings.evidence
+    verifier = Verifier(
+        extractor=make_extractor(settings.claims.language, settings.claims.pipeline),
+        engine=engine,
+        evidence=EvidenceSettings(
+            window_tokens=evidence.window_tokens,
+            overlap_sentences=evidence.overlap_sentences,
+            read_all_up_to=evidence.read_all_up_to,
+            k=evidence.k,
+        ),
+    )
+    owned.callback(verifier.close)
+    return verifier
+
+
+def model_spec(settings: Settings) -> ModelSpec:
+    """The NLI model that the settings name."""
+    from verifiers.backends import ModelSpec
+
+    model = settings.model
+    return ModelSpec(
+        model=model.model,
+        backend=model.backend,
+        revision=model.revision,
+        device=model.device,
+        threads=model.threads,
+        url=model.url,
+        timeout=model.timeout,
+        token=None if model.token is None else model.token.get_secret_value(),
+        labels=model.labels,
+        template=model.template,
+        tokenizer=model.tokenizer,
+        max_tokens=model.max_tokens,
+        outputs=model.outputs,
+    )
+
+
+def spill_path(settings: Settings, url: str | None = None) -> Path:
+    """The file that takes what the store does not: as set, else beside a SQLite file, else ours."""
+    if settings.store.spill is not None:
+        return settings.store.spill
+    url = url or settings.store.url or ""
+    kind, _, path = url.partition(":///")
+    if kind == "sqlite" and path:
+        return Path(f"{path}.spill.jsonl")
+    return state_dir() / "records.spill.jsonl"
+
+
+def store_opener(settings: Settings, url: str | None = None) -> Callable[[], RecordStore]:
+    """Opens the store that the settings (or ``url``) name."""
+    address = url or settings.store.url
+    spill = spill_path(settings, address)
+
+    def open_it() -> RecordStore:
+        from guardrails.store import open_store
+
+        if address is None:
+            raise ConfigInvalid("No store is configured.", hint="Set store.url.")
+        kind, _, path = address.partition(":///")
+        if kind == "sqlite" and path and address == Settings().store.url:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)  # our own folder, made on demand
+        return open_store(address, spill=spill, timeout_s=settings.store.timeout)
+
+    return open_it
+
+
+def _recorder(
+    settings: Settings,
+    store: RecordStore | str | bool | None,  # noqa: FBT001 - False is "none" for callers
+    telemetry: Telemetry,
+) -> Recorder | None:
+    url = store if isinstance(store, str) else None
+    if store is False or (store in (None, True) and settings.store.url is None):
+        return None
+    opener = store_opener(settings, url)
+    if _is_store(store):
+        opener = lambda: store  # type: ignore[assignment, return-value]  # noqa: E731
+    key = settings.store.digest_key
+    return Recorder(
+        opener,
+        telemetry=telemetry,
+        spill=spill_path(settings, url),
+        on_error=settings.store.on_error,
+        store_text=settings.store.text,
+        digest_key=None if key is None else key.get_secret_value().encode(),
+    )
+
+
+def _is_store(store: object) -> bool:
+    return store is not None and not isinstance(store, str | bool)

@@ -1,0 +1,326 @@
+"""The guard: LiteLLM's own call with every claim of the answer checked, and ``check`` alone.
+
+A ``Guard`` is made once and shared: it may be called from any thread and any event loop. It holds
+one verifier (one loaded model), one store and one policy; everything else comes with each call and
+nothing the caller passes is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from guardrails.build import assemble
+from guardrails.effects import Called, CallModel
+from guardrails.engine import UNSET, Engine, OnBlocked, Options
+from guardrails.errors import ConfigInvalid
+from guardrails.report import Entry, Guarded
+from guardrails.runner import system_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from guardrails._flow_values import Job
+    from guardrails.decorator import Decorator
+    from guardrails.gateway import Gateway
+    from guardrails.recorder import RecordStore
+    from guardrails.runner import Clock, Hands, VerifierPort
+    from guardrails.settings import Settings
+    from guardrails.telemetry import Telemetry
+    from policies.schema import Policy
+
+T = TypeVar("T")
+
+# LiteLLM's positional parameters, as far as anybody passes them by position.
+_POSITIONAL: Final = ("model", "messages", "timeout", "temperature", "top_p", "n")
+# Settings of a call worth a place in its record. Nothing that could hold a key or user text.
+_PARAMS: Final = frozenset(
+    {
+        "frequency_penalty",
+        "max_completion_tokens",
+        "max_tokens",
+        "n",
+        "num_retries",
+        "presence_penalty",
+        "reasoning_effort",
+        "seed",
+        "temperature",
+        "timeout",
+        "top_p",
+    }
+)
+
+
+class Guard:
+    """Guarded model calls and checks under one policy.
+
+    >>> from guardrails import Guard
+    >>> guard = Guard(policy="strict")                                      # doctest: +SKIP
+    >>> result = guard.completion(                                          # doctest: +SKIP
+    ...     model="openai/gpt-4.1-mini",
+    ...     messages=[{"role": "user", "content": "How long is the refund period?"}],
+    ...     sources=["Refunds are possible within 30 days of purchase."],
+    ... )
+    >>> result.text, result.action                                          # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        *,
+        settings: Settings | str | Path | None = None,
+        verifier: VerifierPort | None = None,
+        gateway: Gateway | None = None,
+        store: RecordStore | str | bool | None = None,
+        retriever: object = None,
+        telemetry: Telemetry | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Wire a guard. Loads nothing heavy: the model comes with the first answer.
+
+        Args:
+            policy: A preset (``strict``, ``balanced``, ``observe``), a file, a mapping or a
+                ``Policy``; by default the settings'.
+            settings: Settings or the path of a settings file; by default ``groundrail.yaml`` and
+                ``GROUNDRAIL_*`` are read, here and now.
+            verifier: Instead of the one the settings describe. Yours to close.
+            gateway: Instead of LiteLLM.
+            store: A store (yours to close) or the URL of one; False for no records.
+            retriever: Asked for evidence when a call brings no sources: a function of the
+                question, or a LangChain or LlamaIndex retriever.
+            telemetry: Instead of the one the settings describe.
+            clock: Read for timings and budgets.
+
+        Raises:
+            ConfigInvalid: If settings or arguments make no sense.
+            PolicyError: If the policy cannot be loaded.
+        """
+        self._parts: Final = assemble(
+            policy=policy,
+            settings=settings,
+            verifier=verifier,
+            gateway=gateway,
+            store=store,
+            retriever=retriever,
+            telemetry=telemetry,
+            clock=clock,
+        )
+        self.engine: Final = Engine(self._parts)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of calls that name none."""
+        return self._parts.policy
+
+    @property
+    def settings(self) -> Settings:
+        """What the guard was made by."""
+        return self._parts.settings
+
+    # ------------------------------------------------------------------ guarded calls
+
+    def completion(
+        self,
+        *args: Any,
+        sources: object = None,
+        question: str | None = None,
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        route: str | None = None,
+        retriever: object = UNSET,
+        blocked: OnBlocked | None = None,
+        record_metadata: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Guarded[Any]:
+        """``litellm.completion`` with its answer checked before anyone gets it.
+
+        Args:
+            *args: As LiteLLM's: ``model``, ``messages`` ...
+            sources: What the answer must hold against: texts, mappings, ``Source`` objects,
+                documents of LangChain or LlamaIndex. They are then all the evidence. None: the
+                retriever's and what is found in the messages.
+            question: What was asked; by default the last user message.
+            policy: Instead of the guard's.
+            route: The kind of query, for the policy's ``routes``.
+            retriever: Instead of the guard's; None for none.
+            blocked: Instead of the policy's ``blocked``: ``respond`` puts the policy's text in
+                place of a refused or held answer, ``raise`` raises.
+            record_metadata: What to find the record by.
+            **kwargs: As LiteLLM's. Not changed.
+
+        Returns:
+            The provider's response with the text as decided, and a report a choice.
+
+        Raises:
+            Blocked: If the answer was withheld and ``raise`` is configured. With several choices,
+                if any was.
+            ProviderFailed: If the model call failed; recorded first.
+            StoreUnavailable: If the record could not be kept and must be.
+            StreamingUnsupported: With ``stream=True``; nothing was sent.
+        """
+        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        job, hands = self._prepare(_named(args, kwargs), options)
+        return self.engine.run(job, hands, options)
+
+    async def acompletion(
+        self,
+        *args: Any,
+        sources: object = None,
+        question: str | None = None,
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        route: str | None = None,
+        retriever: object = UNSET,
+        blocked: OnBlocked | None = None,
+        record_metadata: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Guarded[Any]:
+        """As :meth:`completion`, for event loops. Cancelling it is recorded and goes on."""
+        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        job, hands = await asyncio.to_thread(self._prepare, _named(args, kwargs), options)
+        return await self.engine.arun(job, hands, options)
+
+    # ------------------------------------------------------------------ answers made elsewhere
+
+    def check(
+        self,
+        answer: T,
+        *,
+        sources: object = None,
+        question: str | None = None,
+        messages: Sequence[Any] = (),
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        route: str | None = None,
+        retriever: object = UNSET,
+        blocked: OnBlocked | None = None,
+        record_metadata: Mapping[str, str] | None = None,
+    ) -> Guarded[T]:
+        """Check an answer that is there already: text, or a provider's response.
+
+        Nothing can be asked again, so where the policy says ``regenerate``, its ``after_attempts``
+        applies. Arguments and errors are those of :meth:`completion`; ``messages`` is the
+        conversation, where evidence and the question may be found.
+        """
+        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        job = self.engine.job(Entry.CHECK, options, messages=messages, can_regenerate=False)
+        hands = self.engine.hands(job, options, call=lambda _: Called(answer))
+        return self.engine.run(job, hands, options)
+
+    async def acheck(
+        self,
+        answer: T,
+        *,
+        sources: object = None,
+        question: str | None = None,
+        messages: Sequence[Any] = (),
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        route: str | None = None,
+        retriever: object = UNSET,
+        blocked: OnBlocked | None = None,
+        record_metadata: Mapping[str, str] | None = None,
+    ) -> Guarded[T]:
+        """As :meth:`check`, for event loops."""
+        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+
+        async def given(_: CallModel) -> Called:
+            return Called(answer)
+
+        job = await asyncio.to_thread(
+            self.engine.job, Entry.CHECK, options, messages=messages, can_regenerate=False
+        )
+        hands = self.engine.hands(job, options, acall=given)
+        return await self.engine.arun(job, hands, options)
+
+    def guarded(
+        self,
+        *,
+        sources: object = None,
+        sources_from: str | None = None,
+        question_from: str | None = None,
+        messages_from: str | None = None,
+        feedback_to: str | None = None,
+        policy: str | Path | Mapping[str, object] | Policy | None = None,
+        route: str | None = None,
+        retriever: object = UNSET,
+        blocked: OnBlocked | None = None,
+    ) -> Decorator:
+        """A decorator for functions that give an answer; see ``guardrails.decorator.Decorator``."""
+        from guardrails.decorator import Decorator
+
+        return Decorator(
+            engine=self.engine,
+            options=Options(sources, None, policy, route, retriever, None, blocked),
+            sources_from=sources_from,
+            question_from=question_from,
+            messages_from=messages_from,
+            feedback_to=feedback_to,
+        )
+
+    # ------------------------------------------------------------------ life and death
+
+    def close(self) -> None:
+        """Let go of the model, the store and the threads. May be called twice."""
+        self._parts.owned.close()
+
+    def __enter__(self) -> Self:
+        """The guard itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _prepare(self, request: dict[str, Any], options: Options) -> tuple[Job, Hands]:
+        params = {
+            key: value
+            for key, value in request.items()
+            if key in _PARAMS and isinstance(value, int | float | str)
+        }
+        job = self.engine.job(
+            Entry.CLIENT,
+            options,
+            messages=request.get("messages"),
+            model=request.get("model"),
+            params=params,
+        )
+        gateway = self._parts.gateway
+
+        def call(effect: CallModel) -> Called:
+            return gateway.complete(_with(request, effect))
+
+        async def acall(effect: CallModel) -> Called:
+            return await gateway.acomplete(_with(request, effect))
+
+        return job, self.engine.hands(job, options, call=call, acall=acall, bound=True)
+
+
+def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by name, in a dict of our own."""
+    if len(args) > len(_POSITIONAL):
+        raise ConfigInvalid(
+            f"completion() takes at most {len(_POSITIONAL)} arguments by position; "
+            "nothing was sent.",
+            hint="Pass the others by name.",
+        )
+    named = dict(zip(_POSITIONAL, args, strict=False))
+    twice = sorted(named.keys() & kwargs.keys())
+    if twice:
+        raise ConfigInvalid(
+            f"completion() got {', '.join(twice)} by position and by name; nothing was sent.",
+            hint="Pass it once.",
+        )
+    return {**named, **kwargs}
+
+
+def _with(request: Mapping[str, Any], effect: CallModel) -> dict[str, Any]:
+    """The request of one attempt: the budget as its timeout, the feedback as its last message."""
+    own = dict(request)
+    if effect.timeout is not None:
+        wanted = own.get("timeout")
+        short = wanted if isinstance(wanted, int | float) else effect.timeout
+        own["timeout"] = min(short, effect.timeout)
+    followup = effect.followup
+    if followup is not None:
+        own.pop("n", None)
+        said = [{"role": "assistant", "content": followup.answer}] if followup.answer else []
+        asked = {"role": "user", "content": followup.message}
+        own["messages"] = [*(own.get("messages") or ()), *said, asked]
+    return own

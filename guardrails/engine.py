@@ -1,0 +1,184 @@
+"""The engine every way in shares: from options to a job, through a driver, to a result or an error.
+
+The client, the decorator, ``check`` and (later) the proxy are faces of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from guardrails._flow_values import Job
+from guardrails.capture import capture
+from guardrails.digests import sortable_id
+from guardrails.effects import Broken
+from guardrails.errors import Blocked, ProviderFailed
+from guardrails.flow import guard_flow
+from guardrails.report import Guarded, RequestInfo
+from guardrails.retrievers import adapt, normalise_sources
+from guardrails.runner import Hands, adrive, drive
+from policies.load import load_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from guardrails.build import Parts
+    from guardrails.effects import Called, CallModel, Ending
+    from guardrails.report import Entry
+    from policies.schema import Policy
+
+OnBlocked = Literal["respond", "raise"]
+
+
+class Unset:
+    """Not given, where None has a meaning of its own."""
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller says about one guarded call; see ``Guard.completion`` for each."""
+
+    sources: object = field(default=None, repr=False)
+    question: str | None = field(default=None, repr=False)
+    policy: str | Path | Mapping[str, object] | Policy | None = None
+    route: str | None = None
+    retriever: object = UNSET
+    metadata: Mapping[str, str] | None = None
+    blocked: OnBlocked | None = None
+
+
+class Engine:
+    """Runs guarded calls. Shared by all calls of a guard, on any thread and any loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Take the wired parts."""
+        self.parts: Final = parts
+
+    def job(
+        self,
+        entry: Entry,
+        options: Options,
+        *,
+        messages: Sequence[Any] | str | None = (),
+        can_regenerate: bool = True,
+        model: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Job:
+        """What one guarded call needs to know. Blocks: it may read a policy file.
+
+        Raises:
+            SourceInvalid: If the sources hold something that is no source.
+            PolicyError: If the policy cannot be loaded, or names routes and this is none of them.
+        """
+        chosen = self.parts.policy if options.policy is None else load_policy(options.policy)
+        chosen.for_route(options.route)
+        evidence = self.parts.settings.evidence
+        found = capture(messages, evidence_from_user=evidence.from_user)
+        given = None if options.sources is None else normalise_sources(options.sources)
+        read = given is None and evidence.from_messages
+        return Job(
+            call_id=sortable_id(self.parts.ports.clock().at, secrets.token_bytes(10)),
+            request=RequestInfo(
+                entry=entry,
+                model=model,
+                messages=_plain_all(messages),
+                params=dict(params or {}),
+                metadata=dict(options.metadata or {}),
+            ),
+            policy=chosen,
+            route=options.route,
+            question=found.question if options.question is None else options.question,
+            sources=given,
+            captured=found.sources if read else (),
+            retrieve=given is None and self._retriever(options) is not None,
+            can_regenerate=can_regenerate,
+            notes=(*found.notes, *notes) if read else notes,
+        )
+
+    def hands(
+        self,
+        job: Job,
+        options: Options,
+        *,
+        call: Callable[[CallModel], Called] | None = None,
+        acall: Callable[[CallModel], Awaitable[Called]] | None = None,
+        bound: bool = False,
+    ) -> Hands:
+        """What is particular to one call; see ``Hands``."""
+        retriever = adapt(self._retriever(options)) if job.retrieve else None
+        return Hands(job.policy, call, acall, retriever, bound)
+
+    def run(self, job: Job, hands: Hands, options: Options) -> Guarded[Any]:
+        """Drive a job to its end in this thread.
+
+        Raises:
+            Blocked: If the answer was withheld and that is to be raised.
+            GroundrailError: If there is no answer; whatever the call raised, once recorded.
+        """
+        telemetry = self.parts.ports.telemetry
+        with telemetry.span("guard", call_id=job.call_id) as span:
+            ending = drive(guard_flow(job), self.parts.ports, hands)
+            for report in ending.reports:
+                telemetry.decided(report, entry=job.request.entry, span=span)
+            return _conclude(ending, job, options.blocked)
+
+    async def arun(self, job: Job, hands: Hands, options: Options) -> Guarded[Any]:
+        """As :meth:`run`, on the running event loop. Cancelling it is recorded and goes on."""
+        telemetry = self.parts.ports.telemetry
+        with telemetry.span("guard", call_id=job.call_id) as span:
+            ending = await adrive(guard_flow(job), self.parts.ports, hands)
+            for report in ending.reports:
+                telemetry.decided(report, entry=job.request.entry, span=span)
+            return _conclude(ending, job, options.blocked)
+
+    def _retriever(self, options: Options) -> object:
+        given = options.retriever
+        return self.parts.retriever if isinstance(given, Unset) else given
+
+
+def _conclude(ending: Ending, job: Job, blocked: OnBlocked | None) -> Guarded[Any]:
+    if isinstance(ending, Broken):
+        if isinstance(ending.error, ProviderFailed):
+            ending.error.report = ending.reports[-1]
+        raise ending.error
+    withheld = [report for report in ending.reports if report.blocked]
+    if withheld and (blocked or job.policy.for_route(job.route).blocked) == "raise":
+        first = withheld[0]
+        rule = f" by {first.decision.hits[0].rule}" if first.decision.hits else ""
+        raise Blocked(
+            f"Policy {job.policy.name!r} did not let the answer through"
+            f" ({first.disposition.value}{rule}); nothing was released.",
+            report=first,
+            reports=ending.reports,
+            hint="The report of this error says why, claim by claim.",
+        )
+    return Guarded(ending.response, ending.reports)
+
+
+def _plain_all(messages: Sequence[Any] | str | None) -> tuple[Mapping[str, Any], ...]:
+    if messages is None:
+        return ()
+    if isinstance(messages, str):
+        return (_plain(messages),)
+    return tuple(_plain(message) for message in messages)
+
+
+def _plain(message: object) -> Mapping[str, Any]:
+    """A copy of a message as a mapping."""
+    if isinstance(message, Mapping):
+        return copy.deepcopy(dict(message))
+    if isinstance(message, str):
+        return {"role": "user", "content": message}
+    dump = getattr(message, "model_dump", None)
+    dumped = dump() if callable(dump) else None
+    if isinstance(dumped, dict):
+        return dumped
+    return {key: str(getattr(message, key, "")) for key in ("role", "content")}
