@@ -15,7 +15,7 @@ from guardrails._flow_values import Job
 from guardrails.capture import capture
 from guardrails.digests import sortable_id
 from guardrails.effects import Broken
-from guardrails.errors import Blocked, ProviderFailed
+from guardrails.errors import Blocked, GuardrailsError
 from guardrails.flow import guard_flow
 from guardrails.report import Guarded, RequestInfo
 from guardrails.retrievers import adapt, normalise_sources
@@ -146,7 +146,7 @@ class Engine:
 
 def _conclude(ending: Ending, job: Job, blocked: OnBlocked | None) -> Guarded[Any]:
     if isinstance(ending, Broken):
-        if isinstance(ending.error, ProviderFailed):
+        if isinstance(ending.error, GuardrailsError):
             ending.error.report = ending.reports[-1]
         raise ending.error
     withheld = [report for report in ending.reports if report.blocked]

@@ -34,9 +34,16 @@ if TYPE_CHECKING:
 
 
 class GuardrailsError(GroundrailError):
-    """The guarded call failed."""
+    """The guarded call failed.
+
+    Attributes:
+        report: What was recorded of the call, where it got as far as a record.
+    """
 
     code = "GR300"
+
+    # Class defaults: unpickling rebuilds an error from its message alone, without its report.
+    report: Report | None = None
 
 
 class Blocked(GuardrailsError):
@@ -50,8 +57,6 @@ class Blocked(GuardrailsError):
 
     code = "GR301"
 
-    # Class defaults: unpickling rebuilds an error from its message alone, without its report.
-    report: Report | None = None
     reports: tuple[Report, ...] = ()
 
     def __init__(
@@ -88,13 +93,11 @@ class ProviderFailed(GuardrailsError):
     """The model call failed. The provider's own exception is ``__cause__``.
 
     Attributes:
-        report: What was recorded of the failed call, or None.
         status: HTTP status the provider answered with, where known.
     """
 
     code = "GR304"
 
-    report: Report | None = None
     status: int | None = None
 
     def __init__(
@@ -102,12 +105,10 @@ class ProviderFailed(GuardrailsError):
         message: str,
         *,
         status: int | None = None,
-        report: Report | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.report = report
 
 
 class ResponseUnreadable(GuardrailsError):

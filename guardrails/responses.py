@@ -286,7 +286,10 @@ def _chat_choice(choice: object) -> Choice:
     reason = _name(_get(choice, "finish_reason"))
     text = _text(_get(message, "content"))
     calls = len(_items(message, "tool_calls")) + (_get(message, "function_call") is not None)
-    refused = bool(_get(message, "refusal")) or reason in _REFUSED
+    # LiteLLM moves what OpenAI calls `refusal` among the fields it does not know.
+    elsewhere = _get(message, "provider_specific_fields")
+    refusal = _get(message, "refusal") or _get(elsewhere, "refusal")
+    refused = bool(refusal) or reason in _REFUSED
     marks = _chat_annotations(text, _items(message, "annotations"))
     return Choice(text, reason, calls, refused, marks)
 
