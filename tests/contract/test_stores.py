@@ -20,6 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from guardrails.digests import Digester, sortable_id
 from guardrails.errors import (
@@ -31,7 +41,16 @@ from guardrails.errors import (
 )
 from guardrails.record import Record, build_record
 from guardrails.report import Attempt, Disposition, Entry, Report, RequestInfo
-from guardrails.review import Delivery, NewReview
+from guardrails.review import (
+    ClaimRuling,
+    Delivery,
+    NewReview,
+    Reason,
+    Resolution,
+    ReviewEvent,
+    ReviewState,
+    Ruling,
+)
 from guardrails.store import export_jsonl, import_jsonl, open_store, recover
 from policies.engine import decide
 from policies.load import load_policy
@@ -372,7 +391,7 @@ def test_a_forked_child_has_connections_of_its_own(store: SqlStore) -> None:
         try:
             store.save(make_record(2)[0])
             os._exit(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the exit code tells
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.save(make_record(3)[0])
@@ -518,7 +537,7 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     """Nothing listens: GR307, host and database named, the password nowhere."""
     pytest.importorskip("psycopg")
     with pytest.raises(
-        StoreUnavailable, match="GR307.*127.0.0.1:1/db.*cannot be reached"
+        StoreUnavailable, match=r"GR307.*127.0.0.1:1/db.*cannot be reached"
     ) as caught:
         open_store("postgresql://user:hunter2@127.0.0.1:1/db", timeout_s=1)
     assert "hunter2" not in repr(caught.value) + str(caught.value.__cause__)
@@ -539,7 +558,7 @@ def test_a_read_only_server(new_postgres_database, tmp_path: Path) -> None:
     read_only = url + "&options=-c%20default_transaction_read_only%3Don"
     store = open_store(read_only, spill=tmp_path / "s.jsonl")
     assert store.query() == []
-    with pytest.raises(StoreReadOnly, match="GR308.*25006.*was kept in"):
+    with pytest.raises(StoreReadOnly, match=r"GR308.*25006.*was kept in"):
         store.save(make_record(1)[0])
     store.close()
     with pytest.raises(StoreReadOnly):
@@ -556,7 +575,7 @@ def test_a_locked_table(new_postgres_database, tmp_path: Path) -> None:
     store = open_store(url, spill=tmp_path / "s.jsonl", timeout_s=0.2)
     with holder.database.write() as connection:
         connection.execute(text("LOCK TABLE gr_records"))
-        with pytest.raises(StoreLocked, match="GR309.*55P03.*was kept in"):
+        with pytest.raises(StoreLocked, match=r"GR309.*55P03.*was kept in"):
             store.save(make_record(1)[0])
     assert store.recover() == (1, 0, ())
     store.close()
@@ -569,7 +588,7 @@ def test_a_locked_sqlite_file(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{path}", timeout_s=0.1)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreLocked, match="GR309.*locked by another process.*was kept in"):
+    with pytest.raises(StoreLocked, match=r"GR309.*locked by another process.*was kept in"):
         store.save(make_record(1)[0])
     assert store.query() == []
     other.execute("ROLLBACK")
@@ -598,7 +617,7 @@ def test_a_read_only_sqlite_file(tmp_path: Path) -> None:
     first.close()
     store = open_store(f"sqlite:///file:{path}?mode=ro&uri=true", spill=tmp_path / "s.jsonl")
     assert len(store.query()) == 1
-    with pytest.raises(StoreReadOnly, match="GR308.*READONLY.*was kept in"):
+    with pytest.raises(StoreReadOnly, match=r"GR308.*READONLY.*was kept in"):
         store.save(make_record(2)[0])
     store.close()
     blank = tmp_path / "blank.db"
@@ -616,7 +635,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")  # of this one connection
     texts = {Digester()(text): text for text in ("x" * 100_000,)}
-    with pytest.raises(StoreUnavailable, match="GR307.*disk.*is full.*was kept in"):
+    with pytest.raises(StoreUnavailable, match=r"GR307.*disk.*is full.*was kept in"):
         store.save(record, texts=texts)
     assert store.query() == []
     store.close()
@@ -626,7 +645,7 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     """A file that is something else is left as it is."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database, " * 100)
-    with pytest.raises(StoreUnavailable, match="GR307.*no SQLite database"):
+    with pytest.raises(StoreUnavailable, match=r"GR307.*no SQLite database"):
         open_store(f"sqlite:///{path}")
     assert path.read_text() == "not a database, " * 100
 
@@ -634,7 +653,7 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """The path runs through a file."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailable, match="GR307.*cannot be made"):
+    with pytest.raises(StoreUnavailable, match=r"GR307.*cannot be made"):
         open_store(f"sqlite:///{tmp_path / 'file' / 'r.db'}")
     with pytest.raises(StoreUnavailable, match="GR307"):
         open_store(f"sqlite:///{tmp_path}")
@@ -751,3 +770,338 @@ def test_the_same_review_again_changes_nothing(store: SqlStore) -> None:
     with pytest.raises(ReviewConflict, match="another review has the id"):
         store.enqueue(make_item(route="other"))
     assert len(store.history("r0")) == 1
+
+
+# --------------------------------------------------------------------------- the review queue
+
+
+APPROVE = Resolution(Ruling.APPROVE)
+
+
+def test_a_review_from_end_to_end(store: SqlStore, clock: Clock) -> None:
+    """Queued, claimed, renewed, given back, claimed by another, edited; the history tells it all."""
+    item = make_item(
+        reasons=(Reason("on_contradicted", "A passage contradicts it.", "c1"),),
+        claim_ids=("c1", "c2"),
+        route="support",
+        expires_at=NOW + timedelta(days=1),
+    )
+    store.enqueue(item)
+    assert store.get_review("r0").item == item
+    assert store.claim("r0", "ann", 60).lease_until == NOW + timedelta(seconds=60)
+    clock.now += timedelta(seconds=30)
+    assert store.claim("r0", "ann", 60).lease_until == NOW + timedelta(seconds=90)
+    assert store.release("r0", "ann").state is ReviewState.OPEN
+    store.claim("r0", "bob", 60)
+    edit = Resolution(Ruling.EDIT, "It is 30 days.", (("c1", ClaimRuling.CONTRADICTED),))
+    resolved = store.resolve("r0", "bob", edit, "see the terms")
+    assert resolved == store.get_review("r0")
+    assert (resolved.resolution, resolved.note) == (edit, "see the terms")
+    assert (resolved.reviewer, resolved.resolved_at) == ("bob", clock.now)
+    assert [(e.event, e.reviewer) for e in store.history("r0")] == [
+        (ReviewEvent.ENQUEUED, None),
+        (ReviewEvent.CLAIMED, "ann"),
+        (ReviewEvent.RENEWED, "ann"),
+        (ReviewEvent.RELEASED, "ann"),
+        (ReviewEvent.CLAIMED, "bob"),
+        (ReviewEvent.RESOLVED, "bob"),
+    ]
+
+
+def test_retention_deletes_what_reviewers_wrote(store: SqlStore, clock: Clock) -> None:
+    """The ruling and its labels stay; the edited text and the note go."""
+    store.enqueue(make_item(claim_ids=("c1",)))
+    store.claim("r0", "ann", 60)
+    labels = (("c1", ClaimRuling.UNSURE),)
+    store.resolve("r0", "ann", Resolution(Ruling.EDIT, SECRET, labels), "a note")
+    clock.now += timedelta(days=1)
+    assert store.forget_texts(clock.now) == 2
+    found = store.get_review("r0")
+    assert found.resolution == Resolution(Ruling.EDIT, None, labels)
+    assert found.note is None
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda s: s.claim("open", "bob", 0), "lease"),
+        (lambda s: s.claim("open", "bob", 1e9), "lease"),
+        (lambda s: s.claim("open", "bob", float("nan")), "lease"),
+        (lambda s: s.claim("open", " ", 60), "name"),
+        (lambda s: s.claim_next("b\nob", 60), "name"),
+        (lambda s: s.resolve("held", "ann", Resolution(Ruling.EDIT)), "an edit needs its text"),
+        (lambda s: s.resolve("held", "ann", Resolution(Ruling.REJECT, "x")), "only an edit"),
+        (
+            lambda s: s.resolve(
+                "held", "ann", Resolution(Ruling.REJECT, None, (("c9", ClaimRuling.UNSURE),))
+            ),
+            "no claim c9",
+        ),
+        (lambda s: s.claim("held", "bob", 60), "held by 'ann' until"),
+        (lambda s: s.release("held", "bob"), "held by 'ann', not by 'bob'"),
+        (lambda s: s.resolve("held", "bob", APPROVE), "held by 'ann', not by 'bob'"),
+        (lambda s: s.release("open", "bob"), "is open"),
+        (lambda s: s.resolve("open", "bob", APPROVE), "is open"),
+        (lambda s: s.claim("done", "bob", 60), "was resolved by 'ann'"),
+        (lambda s: s.resolve("done", "ann", APPROVE), "was resolved by 'ann'"),
+        (lambda s: s.claim("gone", "bob", 60), "expired at"),
+        (lambda s: s.claim("none", "bob", 60), "no review 'none'"),
+        (lambda s: s.get_review("none"), "no review 'none'"),
+        (lambda s: s.history("none"), "no review 'none'"),
+    ],
+)
+def test_what_may_not_follow_is_refused(store: SqlStore, clock: Clock, act, says: str) -> None:
+    """Each wrong step is a clear error and changes nothing."""
+    for name in ("open", "held", "done"):
+        store.enqueue(make_item(id=name, claim_ids=("c1",)))
+    store.enqueue(make_item(id="gone", expires_at=NOW))
+    store.claim("held", "ann", 60)
+    store.claim("done", "ann", 60)
+    store.resolve("done", "ann", APPROVE)
+    before = [store.get_review(name) for name in ("open", "held", "done", "gone")]
+    with pytest.raises((ReviewConflict, ValueError), match=says):
+        act(store)
+    assert [store.get_review(name) for name in ("open", "held", "done", "gone")] == before
+
+
+def test_the_oldest_open_item_comes_next(store: SqlStore, clock: Clock) -> None:
+    """In order of arrival, by route, passing over what is held, expired or resolved."""
+    for n in range(4):
+        store.enqueue(
+            make_item(n, created=NOW + timedelta(seconds=n), route="ab"[n % 2], expires_at=None)
+        )
+    store.enqueue(make_item(9, created=NOW - timedelta(days=1), expires_at=NOW))
+    assert store.claim_next("ann", 60).id == "r0"
+    assert store.claim_next("bob", 60, route="b").id == "r1"
+    assert store.claim_next("bob", 60, route="b").id == "r3"
+    assert store.claim_next("bob", 60, route="b") is None
+    clock.now += timedelta(seconds=60)
+    assert store.claim_next("eve", 60).id == "r0"
+    assert store.get_review("r0").lapses == 1
+    assert [review.id for review in store.list_reviews(ReviewState.OPEN)] == ["r1", "r2", "r3"]
+    assert [review.id for review in store.list_reviews(limit=2)] == ["r3", "r2"]
+    assert [review.id for review in store.list_reviews(route="a")] == ["r2", "r0"]
+
+
+def test_expiring_writes_down_what_time_did(store: SqlStore, clock: Clock) -> None:
+    """Only what changed is counted, and the history says when, not when somebody looked."""
+    store.enqueue(make_item(0, expires_at=NOW + timedelta(seconds=10)))
+    store.enqueue(make_item(1))
+    store.enqueue(make_item(2, expires_at=NOW + timedelta(seconds=10)))
+    store.claim("r1", "ann", 5)
+    store.claim("r2", "ann", 60)
+    clock.now += timedelta(seconds=30)
+    assert store.expire() == 2
+    assert store.expire() == 0
+    assert [store.get_review(f"r{n}").state for n in range(3)] == ["expired", "open", "claimed"]
+    assert store.history("r0")[-1].at == NOW + timedelta(seconds=10)
+    assert store.history("r1")[-1].at == NOW + timedelta(seconds=5)
+    assert store.expire(clock.now + timedelta(days=1)) == 1
+    assert [entry.event for entry in store.history("r2")][-2:] == ["lapsed", "expired"]
+
+
+def test_of_many_reviewers_one_gets_an_item(database_url: str) -> None:
+    """Threads with stores of their own claim the same items at once: each item goes to one."""
+    stores = [open_store(database_url, timeout_s=20) for _ in range(4)]
+    for n in range(8):
+        stores[0].enqueue(make_item(n))
+    start = threading.Barrier(4)
+
+    def take(index: int) -> list[str]:
+        won = []
+        start.wait()
+        for n in range(8):
+            try:
+                won.append(stores[index].claim(f"r{n}", f"reviewer {index}", 60).id)
+            except ReviewConflict:
+                continue
+        return won
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(pool.map(take, range(4)))
+    assert sorted(name for names in won for name in names) == [f"r{n}" for n in range(8)]
+    for index, names in enumerate(won):
+        assert {stores[0].get_review(name).reviewer for name in names} <= {f"reviewer {index}"}
+    for store in stores:
+        store.close()
+
+
+def _take_next(url: str, name: str, barrier: object, out: object) -> None:
+    store = open_store(url, timeout_s=20)
+    barrier.wait()  # type: ignore[attr-defined]
+    taken = []
+    while (review := store.claim_next(name, 60)) is not None:
+        taken.append(review.id)
+    store.close()
+    out.put((name, taken))  # type: ignore[attr-defined]
+
+
+def test_processes_share_out_the_queue(database_url: str) -> None:
+    """Processes that take the next item until nothing is open: no item twice, none left."""
+    store = open_store(database_url)
+    for n in range(20):
+        store.enqueue(make_item(n, created=datetime.now(UTC)))
+    spawn = multiprocessing.get_context("spawn")
+    barrier, out = spawn.Barrier(3), spawn.Queue()
+    processes = [
+        spawn.Process(target=_take_next, args=(database_url, f"p{n}", barrier, out))
+        for n in range(3)
+    ]
+    for process in processes:
+        process.start()
+    taken = dict(out.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert sorted(name for names in taken.values() for name in names) == sorted(
+        f"r{n}" for n in range(20)
+    )
+    for reviewer, names in taken.items():
+        assert all(store.get_review(name).reviewer == reviewer for name in names)
+    store.close()
+
+
+REVIEWERS = st.sampled_from(["ann", "bob", "eve"])
+SECONDS = st.integers(1, 40)
+
+
+def queue_machine(store: SqlStore, clock: Clock, runs: Iterator[int]) -> type:
+    """A state machine that does the same to the store and to a model of a few dicts."""
+
+    class Queue(RuleBasedStateMachine):
+        items = Bundle("items")
+
+        @initialize()
+        def begin(self) -> None:
+            # Whatever earlier runs left is out of the way: after ten years all leases are over.
+            clock.now += timedelta(days=3650)
+            store.expire()
+            self.run = f"run{next(runs)}"
+            self.model: dict[str, dict[str, object]] = {}
+
+        @rule(target=items, lives=st.none() | SECONDS)
+        def enqueue(self, lives: int | None) -> str:
+            name = f"{self.run}-{len(self.model)}"
+            expires = None if lives is None else clock.now + timedelta(seconds=lives)
+            store.enqueue(
+                make_item(
+                    id=name,
+                    record_id=name,
+                    created=clock.now,
+                    route=self.run,
+                    expires_at=expires,
+                )
+            )
+            self.model[name] = {
+                "state": "open",
+                "who": None,
+                "until": None,
+                "expires": expires,
+                "lapses": 0,
+            }
+            return name
+
+        @rule(seconds=SECONDS)
+        def wait(self, seconds: int) -> None:
+            clock.now += timedelta(seconds=seconds)
+            self._age()
+
+        def _age(self) -> int:
+            changed = 0
+            for entry in self.model.values():
+                before = dict(entry)
+                if entry["state"] == "claimed" and entry["until"] <= clock.now:
+                    entry |= {"state": "open", "who": None, "until": None}
+                    entry["lapses"] += 1
+                gone = entry["expires"] is not None and entry["expires"] <= clock.now
+                if entry["state"] == "open" and gone:
+                    entry["state"] = "expired"
+                changed += entry != before
+            return changed
+
+        @rule(name=items, who=REVIEWERS, seconds=SECONDS)
+        def claim(self, name: str, who: str, seconds: int) -> None:
+            entry = self.model[name]
+            if entry["state"] == "open" or (entry["state"], entry["who"]) == ("claimed", who):
+                store.claim(name, who, seconds)
+                entry |= {
+                    "state": "claimed",
+                    "who": who,
+                    "until": clock.now + timedelta(seconds=seconds),
+                }
+            else:
+                with pytest.raises(ReviewConflict):
+                    store.claim(name, who, seconds)
+
+        @rule(who=REVIEWERS, seconds=SECONDS)
+        def claim_next(self, who: str, seconds: int) -> None:
+            first = next((n for n, e in self.model.items() if e["state"] == "open"), None)
+            got = store.claim_next(who, seconds, route=self.run)
+            waiting = [n for n, e in self.model.items() if e["state"] == "open"]
+            if first is None:
+                assert got is None
+                return
+            # Items of one moment come in the order of their ids.
+            oldest = min(waiting, key=lambda n: (store.get_review(n).item.created, n))
+            assert got is not None
+            assert got.id == oldest
+            self.model[oldest] |= {
+                "state": "claimed",
+                "who": who,
+                "until": clock.now + timedelta(seconds=seconds),
+            }
+
+        @rule(name=items, who=REVIEWERS)
+        def release(self, name: str, who: str) -> None:
+            entry = self.model[name]
+            if (entry["state"], entry["who"]) == ("claimed", who):
+                # Given back after its time, it is open and over at once.
+                store.release(name, who)
+                entry |= {"state": "open", "who": None, "until": None}
+                self._age()
+            else:
+                with pytest.raises(ReviewConflict):
+                    store.release(name, who)
+
+        @rule(name=items, who=REVIEWERS, ruling=st.sampled_from(Ruling))
+        def resolve(self, name: str, who: str, ruling: Ruling) -> None:
+            entry = self.model[name]
+            given = Resolution(ruling, "new" if ruling is Ruling.EDIT else None)
+            if (entry["state"], entry["who"]) == ("claimed", who):
+                store.resolve(name, who, given, "note")
+                entry |= {"state": "resolved", "until": None}
+                assert store.get_review(name).resolution == given
+            else:
+                with pytest.raises(ReviewConflict):
+                    store.resolve(name, who, given)
+
+        @rule()
+        def sweep(self) -> None:
+            store.expire()
+            assert store.expire() == 0
+
+        @invariant()
+        def agrees(self) -> None:
+            for name, entry in self.model.items():
+                review = store.get_review(name)
+                assert (review.state, review.reviewer, review.lease_until, review.lapses) == (
+                    entry["state"],
+                    entry["who"],
+                    entry["until"],
+                    entry["lapses"],
+                )
+                history = store.history(name)
+                assert history[0].event is ReviewEvent.ENQUEUED
+                assert [e.at for e in history] == sorted(e.at for e in history)
+            for state in ReviewState:
+                listed = {r.id for r in store.list_reviews(state, route=self.run)}
+                assert listed == {n for n, e in self.model.items() if e["state"] == state}
+
+    return Queue
+
+
+def test_the_queue_against_a_model(store: SqlStore, clock: Clock) -> None:
+    """Any order of steps and waiting leaves the store and a simple model alike."""
+    machine = queue_machine(store, clock, itertools.count())
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+    )

@@ -60,6 +60,7 @@ from verifiers.types import (
 
 SCHEMA = Path(__file__).resolve().parents[2] / "guardrails" / "schemas" / "record-v1.json"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NO_FACTS, FIRST = AnswerFacts(), Spent()
 MODEL = ModelInfo("bundled", "sha256:1", "onnx", 512, "none", "fp32/CPU", ("c", "e", "n"))
 
 # Any code point at all: NUL, lone surrogates, astral characters.
@@ -82,9 +83,7 @@ citations = st.builds(
 @st.composite
 def coverages(draw: st.DrawFn) -> Coverage:
     windows, sources = draw(st.integers(0, 9)), draw(st.integers(0, 3))
-    return Coverage(
-        draw(st.integers(0, windows)), windows, draw(st.integers(0, sources)), sources
-    )
+    return Coverage(draw(st.integers(0, windows)), windows, draw(st.integers(0, sources)), sources)
 
 
 outcomes = st.one_of(
@@ -169,7 +168,9 @@ def policies(draw: st.DrawFn) -> object:
         **draw(changes),
     }
     if draw(st.booleans()):
-        body["kinds"] = {draw(st.sampled_from(["number", "sentence"])): {"on_unsupported": "refuse"}}
+        body["kinds"] = {
+            draw(st.sampled_from(["number", "sentence"])): {"on_unsupported": "refuse"}
+        }
     if draw(st.booleans()):
         body["routes"] = {"support": {"thresholds": {"support": draw(st.floats(0.01, 1))}}}
     try:
@@ -182,8 +183,8 @@ def make_report(
     found: tuple[Assessment, ...] = (),
     *,
     policy: object | None = None,
-    fact: AnswerFacts = AnswerFacts(),
-    spent: Spent = Spent(),
+    fact: AnswerFacts = NO_FACTS,
+    spent: Spent = FIRST,
     can_regenerate: bool = False,
     answer: str = "The term is 60 days.",
     **changes: object,
@@ -349,9 +350,7 @@ def test_no_text_unless_configured() -> None:
 def test_texts_beside_the_record_where_configured() -> None:
     """With text switched on, every text is kept under the digest the record has; still not in it."""
     report, request, marks = _full()
-    built = build_record(
-        report, request=request, policy=load_policy("balanced"), store_text=True
-    )
+    built = build_record(report, request=request, policy=load_policy("balanced"), store_text=True)
     body = built.record.to_json()
     assert [mark for mark in marks if mark in body] == []
     kept = list(built.texts.values())
