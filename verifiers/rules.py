@@ -79,7 +79,8 @@ def _edge(text: str, start: int, end: int) -> Edge:  # noqa: PLR0911
         return Edge.YES
     lower = word[0].islower()
     if mark != "." or text[start:end].startswith(("..", ".…")):
-        return Edge.NO if lower else Edge.YES
+        quoted = any(c in _QUOTE_ENDS for c in text[start + 1 : end])
+        return Edge.NO if lower and (quoted or mark == "." or mark == "…") else Edge.YES
     before = _LAST_WORD.search(text, max(0, start - _LOOK), start)
     last = before.group() if before else ""
     if lower and any(c in _QUOTE_ENDS for c in text[start + 1 : end]):

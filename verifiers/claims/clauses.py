@@ -9,12 +9,15 @@ than a mangled one, which would be flagged although it is true.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.claims.tree import Tree, as_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from verifiers.text import Token
 
 _DOUBTFUL = frozenset(
     "respectively either neither nor unless if whether except instead alternately".split()
@@ -110,7 +113,7 @@ def _semicolons(tree: Tree, swap: Mapping[int, str], begin: int) -> list[Part]:
         word = tokens[subject].text.casefold()
         if subjects and word in _PERSONAL:
             first = subjects[0]
-            if not agrees(tokens[first].tag, tokens[first].ent, word, plural=plural(tree, first)):
+            if not agrees(tokens[first], word, many=plural(tree, first)):
                 return []
             told[subject] = tree.render(noun_phrase(tree, first), swap)
         elif subjects and word in {"this", "that", "which", "these", "those"}:
@@ -180,8 +183,8 @@ def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
     if any(not tokens[i].pos == "PUNCT" for i in rest) or words[0] <= before:
         return False
     between = [tokens[c] for c in tree.children[before] if before < c < words[0] and tokens[c].dep in {"cc", "punct"}]
-    link = {t.text.casefold() for t in between}
-    if not link & {"and", "but", ";", ",", "yet"}:
+    words_between = {t.text.casefold() for t in between if t.dep == "cc"}
+    if not between or words_between - {"and", "but", "yet"}:
         return False
     own = tree.subject(head)
     if own is not None:
@@ -196,9 +199,38 @@ def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
         return False
     if len([i for i in words if tokens[i].pos not in {"PUNCT", "CCONJ"}]) < 2:  # noqa: PLR2004
         return False
+    if any(tokens[c].dep in {"aux", "neg"} and tokens[c].lemma == "do" and tokens[c].tag != "VBZ" and c == words[0]
+           and tokens[head].tag == "VB" and not _same_number(tree, main) for c in tree.children[head]):
+        return False  # "so don't be surprised": an order
+    if not _same_time(tree, main, head):
+        return False
     if tree.child(main, {"neg"}) is not None and tree.child(head, {"aux", "auxpass"}) is None:
         return False
     return _auxiliary(tree, main, head) is not None
+
+
+def _same_number(tree: Tree, main: int) -> bool:
+    subject = tree.subject(main)
+    return subject is not None and plural(tree, subject)
+
+
+def _same_time(tree: Tree, main: int, head: int) -> bool:
+    """Whether a subjectless predicate can share the main one's subject, by tense.
+
+    Nouns taken for verbs ("streaming tables, materialized views") give themselves away here.
+    """
+    past, present = {"VBD"}, {"VBZ", "VBP", "MD"}
+    one, two = _tense(tree, main), _tense(tree, head)
+    return not two or not one or (one in past) is (two in past) and (one in present) is (two in present)
+
+
+def _tense(tree: Tree, head: int) -> str:
+    """The tag of the finite word of a predicate; empty when it has none of its own."""
+    helpers = [c for c in tree.children[head] if tree.tokens[c].dep in {"aux", "auxpass"} and c < head]
+    for index in (*helpers, head):
+        if tree.tokens[index].tag in {"VBD", "VBZ", "VBP", "MD"}:
+            return tree.tokens[index].tag
+    return ""
 
 
 def _unread_pronoun(tree: Tree, main: int, own: int) -> bool:
@@ -212,20 +244,39 @@ def _unread_pronoun(tree: Tree, main: int, own: int) -> bool:
     mine = tree.tokens[subject]
     if mine.text.casefold() == word:
         return False
-    return not agrees(mine.tag, mine.ent, word, plural=plural(tree, subject))
+    many = plural(tree, subject)
+    if not agrees(mine, word, many=many):
+        return True
+    if word == "it":
+        return False  # things abound; the parallel subject is meant far more often than not
+    rivals = [
+        t
+        for i, t in enumerate(tree.tokens[:own])
+        if i != subject and t.dep in {"dobj", "pobj", "dative", "nsubj", "attr"} and agrees(t, word, many=plural(tree, i))
+    ]
+    return any(word == "they" or t.ent == "PERSON" or _HUMAN.match(t.lemma) for t in rivals)
 
 
-def agrees(tag: str, ent: str, pronoun: str, *, plural: bool) -> bool:
+_HUMAN = re.compile(
+    r".*(?:man|woman|person|girl|boy|mother|father|mom|dad|sister|brother|wife|husband|daughter|son|king|queen|prince|princess|"
+    r"friend|boss|guy|lady|child|kid|nurse|judge|president|chief|guest|client|patient|student|agent|resident|pilot|athlete|"
+    r"spouse|uncle|aunt|cousin|nephew|niece|[^h]er|or|ist|ian|eer|ess)$",
+    re.I,
+)
+
+
+def agrees(token: Token, pronoun: str, *, many: bool) -> bool:
     """Whether a noun can be what a pronoun means."""
-    if not tag.startswith("NN"):
+    if not token.tag.startswith("NN"):
         return False
     if pronoun == "they":
-        return plural or ent in {"ORG", "NORP"}
-    if plural:
+        return many or token.ent in {"ORG", "NORP"}
+    if many:
         return False
     if pronoun in {"he", "she"}:
-        return ent == "PERSON" or (tag == "NN" and not ent) or (tag == "NNP" and ent == "")
-    return ent != "PERSON"
+        # The small pipeline takes many a name for a place or a firm, so any name will do.
+        return token.ent == "PERSON" or token.tag == "NNP" or _HUMAN.match(token.lemma) is not None
+    return token.ent != "PERSON"
 
 
 def plural(tree: Tree, index: int) -> bool:

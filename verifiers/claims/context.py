@@ -100,7 +100,7 @@ def _lowered(item: str) -> str:
     """An item inside a sentence: "Free support" after "includes" loses its capital, "Paris" not."""
     words = item.split(maxsplit=1)
     first = words[0] if words else ""
-    if first[1:].islower() and first[:1].isupper() and first.casefold() in _COMMON:
+    if first[1:] == first[1:].lower() and first.casefold() in _COMMON:
         return first[0].lower() + item[1:]
     return item
 
@@ -109,7 +109,7 @@ def _lowered(item: str) -> str:
 _COMMON = frozenset(
     "a an the free all any each every one two three four five six seven eight nine ten up unlimited full no not more less "
     "your our their its his her this that these those access support to in on at by for from with of and or as "
-    "basic advanced daily weekly monthly annual new many most some several both".split()
+    "twenty thirty forty fifty sixty hundred single double triple basic advanced daily weekly monthly annual new many most some several both".split()
 )
 
 

@@ -51,7 +51,7 @@ _MARKUP = re.compile(
     | (?P<tag></?[A-Za-z][A-Za-z0-9]{{0,15}}(?:\s[^<>\n]{{0,300}})?/?>|<!--[^\n]{{0,500}}?-->)
     | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-fA-F]{{1,6}}|[A-Za-z]{{2,8}});)
     | (?P<escape>\\(?=[\\`*_{{}}\[\]()\#+.!|>~-]))
-    | (?P<star>\*{{1,3}}(?=\S)|(?<=\S)\*{{1,3}})
+    | (?P<star>\*{{1,3}})
     | (?P<under>(?<!\w)_{{1,3}}(?=\S)|(?<=\S)_{{1,3}}(?!\w))
     | (?P<strike>~~)
     | (?P<tick>`+)
@@ -59,6 +59,7 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE,
 )
+_STRESSED = re.compile(r"[^*\n]{0,400}[^*\s]\*(?!\w)")
 _TIGHT = frozenset(".,;:!?)")
 
 
@@ -102,6 +103,7 @@ class _Reader:
         self.early: dict[int, int] = {}
         self.last = " "
         self.dropped = False
+        self.stressed = False
 
     def space(self, at: int) -> None:
         """A space, unless one is there already."""
@@ -149,17 +151,29 @@ class _Reader:
                 self.space(match.start())
             else:
                 self.dropped = True
-        elif match.group("star") is not None and self._times(match):
-            self.plain(match.start(), match.end())
+        elif match.group("star") is not None:
+            self._star(match)
         elif kind is None:  # pragma: no cover - every branch is named
             raise AssertionError
         else:
             self.dropped = True
 
-    def _times(self, match: re.Match[str]) -> bool:
-        """Whether a star multiplies ("2*3") rather than stresses."""
+    def _star(self, match: re.Match[str]) -> None:
+        """A run of stars: stress, or a character that is meant ("2*3", "select *", "$30*")."""
         before = self.answer[match.start() - 1 : match.start()]
-        return before.isdigit() and self.answer[match.end() : match.end() + 1].isdigit()
+        after = self.answer[match.end() : match.end() + 1]
+        opens = bool(after) and not after.isspace() and not before.isalnum()
+        closes = bool(before) and not before.isspace() and self.stressed
+        if len(match.group()) > 1 and not (before.isdigit() and after.isdigit()):
+            self.dropped = True
+        elif closes and not after.isalnum():
+            self.stressed = False
+            self.dropped = True
+        elif opens and _STRESSED.match(self.answer, match.end()):
+            self.stressed = True
+            self.dropped = True
+        else:
+            self.plain(match.start(), match.end())
 
     def _inner(self, match: re.Match[str], group: str) -> None:
         """The label of a link, which may be stressed or hold code itself."""

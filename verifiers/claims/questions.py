@@ -20,6 +20,12 @@ _NO = re.compile(r"(?:no|nope|nah|incorrect|false|wrong|negative|that(?:['’]s|
 _AUXILIARIES = frozenset(
     "is are was were am do does did can could will would should shall may might must has have had".split()
 )
+# Questions typed without their mark, and orders that ask.
+_ASKS = re.compile(
+    r"(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|"
+    r"name|list|tell|give|state|identify|find|define|explain|describe)$",
+    re.I,
+)
 _WH = frozenset({"who", "whom", "whose", "what", "which", "when", "where", "why", "how"})
 _PREPOSITION = re.compile(
     r"(?:in|on|at|by|from|since|until|during|before|after|around|between|near|to|into|inside|outside|over|under|"
@@ -53,9 +59,14 @@ class Question:
     """
 
     def __init__(self, text: str, trees: Sequence[Tree]) -> None:
+        sentences = [t for t in trees if t.tokens]
+        asked = [t for t in sentences if t.tokens[-1].text in {"?", "？"}]  # noqa: RUF001
+        asked = asked or [t for t in sentences if _ASKS.match(t.tokens[0].text)]
+        self.tree = asked[-1] if asked else None
         self.text = " ".join(text.split())
-        asked = [t for t in trees if t.tokens and t.tokens[-1].text in {"?", "？"}]  # noqa: RUF001
-        self.tree = asked[-1] if asked else (trees[-1] if trees else None)
+        if self.tree is not None:
+            self.text = self.tree.render(range(len(self.tree.tokens)))
+        self.asks = self.tree is not None or (not sentences and self.text[-1:] in {"?", "？", "؟"})  # noqa: RUF001
 
     def with_polarity(self, *, yes: bool) -> str:
         """The statement a yes or no makes, or an empty string when it cannot be made."""

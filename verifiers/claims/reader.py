@@ -179,7 +179,7 @@ class Reader:
         begin = next(
             (i for i, t in enumerate(sentence.tokens) if t.start >= sentence.span.start + length), 0
         )
-        short = self._short(text[length:], tree, kind, lead)
+        short = self._short(text, length, tree, kind, lead)
         if short:
             self.drafts.append(Draft(span, edge, ClaimKind.FRAGMENT, short, sentence.tokens))
             self._answered = True
@@ -197,9 +197,11 @@ class Reader:
             self.drafts.append(Draft(span, edge, kind, as_sentence(whole), sentence.tokens))
             return
         for part in found:
+            doubt = skip.reason(part.text)
             inside = tuple(t for t in sentence.tokens if part.start <= t.start < part.end)
             place = self._place(view, part.start, part.end, edge)
-            self.drafts.append(Draft(place, edge, ClaimKind.CLAUSE, part.text, inside))
+            reason = doubt if doubt in {SkipReason.HEDGE, SkipReason.META} else None
+            self.drafts.append(Draft(place, edge, ClaimKind.CLAUSE, part.text, inside, reason))
 
     def _place(self, view: View, start: int, end: int, edge: Span) -> Span:
         """Where a stretch stands in the answer, with the stress marks that touch it."""
@@ -236,21 +238,21 @@ class Reader:
             return True
         return not states
 
-    def _short(self, text: str, tree: Tree, kind: ClaimKind, lead: str) -> str:
+    def _short(self, text: str, length: int, tree: Tree, kind: ClaimKind, lead: str) -> str:
         """What a short answer says together with the question; empty when it is none."""
-        if self.question is None or lead or len(text.split()) > _SHORT:
+        question = self.question
+        if question is None or not question.asks or lead or len(text.split()) > _SHORT:
             return ""
         says = polarity(text) if not self._answered else None
         if says is not None:
             rest = after_polarity(text)
             if not rest or len(rest.split()) <= 3 or _echo(rest):  # noqa: PLR2004
-                return self.question.with_polarity(yes=says) or f"{self.question.text} {as_sentence(text)}"
-            return ""
+                return question.with_polarity(yes=says) or f"{question.text} {as_sentence(text)}"
         if tree.statement() or _imperative(tree):
             return ""
         if self._answered and kind is not ClaimKind.LIST_ITEM:
             return ""
-        return self.question.with_fragment(text)
+        return question.with_fragment(text[length:])
 
 
 _ECHO = re.compile(

@@ -1,10 +1,13 @@
 """What an opening pronoun refers to.
 
 A claim is scored alone, so "It costs $10" must say what costs. The pronoun is replaced by the
-subject of the sentence before, when it agrees in number and kind; else by the nearest noun of that
-sentence that does. Where nothing agrees the pronoun stays: a model reads "it" as the topic of the
-passage, which is right more often than a guess. (Putting the whole sentence before it in front
-instead was tried and dropped: then a claim fails whenever the sentence before it fails.)
+subject of the sentence before, when it agrees in number and kind. Where it does not, the pronoun
+stays: a model reads "it" as the topic of the passage, which is right more often than a guess at
+some other noun.
+
+Compared on 22 hand-written cases with the bootstrap MiniLM verifier (mean entailment of the true
+claims, of the false ones, AUC): pronoun left .66/.32/.83, replaced .70/.31/.86, the sentence before
+put in front .64/.36/.75. The last also makes a claim fail whenever the sentence before it fails.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from verifiers.claims.clauses import agrees, noun_phrase, plural
 
 if TYPE_CHECKING:
     from verifiers.claims.tree import Tree
+    from verifiers.text import Token
 
 _PERSONAL = frozenset({"he", "she", "it", "they"})
 _POSSESSIVE = {"his": "he", "her": "she", "its": "it", "their": "they"}
@@ -24,21 +28,17 @@ _FORGET = 3  # sentences without a new subject after which an old one is no long
 
 class _Mention(NamedTuple):
     text: str
-    tag: str
-    ent: str
-    plural: bool
+    token: Token
+    many: bool
 
 
 class Salience:
     """What the sentences so far were about. Feed it every sentence in order."""
 
     def __init__(self) -> None:
-        self._mentions: list[_Mention] = []
+        self._subject: _Mention | None = None
+        self._people: list[_Mention] = []
         self._age = 0
-
-    def forget(self) -> None:
-        """Start afresh: another topic begins."""
-        self._mentions = []
 
     def swap(self, tree: Tree) -> dict[int, str]:
         """Words to read otherwise in a sentence: its opening pronoun."""
@@ -58,39 +58,41 @@ class Salience:
         return {}
 
     def _find(self, pronoun: str) -> str:
-        for mention in self._mentions:
-            if agrees(mention.tag, mention.ent, pronoun, plural=mention.plural):
-                return mention.text
+        subject = self._subject
+        if subject is not None and agrees(subject.token, pronoun, many=subject.many):
+            return subject.text
+        if pronoun in {"he", "she"} and len({m.text for m in self._people}) == 1:
+            return self._people[0].text
         return ""
 
     def read(self, tree: Tree, swap: dict[int, str]) -> None:
         """Remember what a sentence was about."""
-        mentions: list[_Mention] = []
         subject = tree.subject(tree.root)
-        nouns = [] if subject is None else [subject]
-        nouns += [
-            i
+        if subject is None and tree.tokens[tree.root].pos in {"NOUN", "PROPN"} and len(tree.tokens) <= _LONGEST:
+            subject = tree.root  # a heading, or a sentence without a verb
+        people = [
+            self._mention(tree, i, swap)
             for i, t in enumerate(tree.tokens)
-            if i != subject and t.pos in {"NOUN", "PROPN"} and t.dep in {"dobj", "attr", "pobj", "nsubj", "ROOT"}
+            if t.ent == "PERSON" and t.pos == "PROPN" and t.dep not in {"compound", "poss"} and t.tag == "NNP"
         ]
-        for noun in nouns:
-            if tree.tokens[noun].pos not in {"NOUN", "PROPN"}:
-                continue
-            words = noun_phrase(tree, noun)
-            if 0 < len(words) <= _LONGEST:
-                token = tree.tokens[noun]
-                text = tree.render(words, swap)
-                mentions.append(_Mention(_named(text, token.pos), token.tag, token.ent, plural(tree, noun)))
-        if subject is not None and tree.tokens[subject].pos == "PRON":
-            # Still about the same: what was meant before stays first.
-            mentions = [*self._mentions[:1], *mentions]
-            self._age += 1
-        else:
+        self._people = [m for m in people if m is not None] or self._people
+        self._age += 1
+        if subject is not None and tree.tokens[subject].pos in {"NOUN", "PROPN"}:
+            self._subject = self._mention(tree, subject, swap)
             self._age = 0
-        if mentions and self._age < _FORGET + len(swap):
-            self._mentions = mentions
-        elif self._age >= _FORGET + len(swap):
-            self._mentions = []
+        elif swap:
+            self._age = 0
+        if self._age >= _FORGET:
+            self._subject, self._people = None, []
+
+    def _mention(self, tree: Tree, noun: int, swap: dict[int, str]) -> _Mention | None:
+        words = noun_phrase(tree, noun)
+        if not 0 < len(words) <= _LONGEST:
+            return None
+        if words[0] and tree.tokens[words[0] - 1].pos in {"DET", "ADJ", "NOUN", "PROPN", "NUM"}:
+            return None  # only the tail of a name the parser broke in two
+        token = tree.tokens[noun]
+        return _Mention(_named(tree.render(words, swap), token.pos), token, plural(tree, noun))
 
 
 def _named(text: str, pos: str) -> str:
@@ -104,6 +106,9 @@ def _named(text: str, pos: str) -> str:
     return text
 
 
+_ADVISED = frozenset("recommend advise suggest note require".split())
+
+
 def _impersonal(tree: Tree, subject: int) -> bool:
     """Whether "it" stands for a clause: "It is important to ...", "It is known that ..."."""
     if tree.tokens[subject].text.casefold() != "it":
@@ -114,4 +119,6 @@ def _impersonal(tree: Tree, subject: int) -> bool:
         return True
     passive = any(tree.tokens[c].dep == "auxpass" for c in tree.children[tree.root])
     weather = root.lemma in {"rain", "snow", "seem", "appear", "take"} and "ccomp" in deps
-    return weather or (passive and bool(deps & {"ccomp", "csubj"}))
+    return weather or (
+        passive and (bool(deps & {"ccomp", "csubj"}) or (root.lemma in _ADVISED and "xcomp" in deps))
+    )

@@ -78,7 +78,8 @@ _SAYS = r"(?:states?|says?|mentions?|indicates?|notes?|shows?|reports?|explains?
 _FRAMES = re.compile(
     r"(?:(?:sure|certainly|absolutely|of\s+course|great\s+question|good\s+question|okay|ok|well|alright|right|indeed|hello|hi|hey(?:\s+there)?)\s*[,!.:;–—-]+\s+"  # noqa: RUF001
     r"|(?:so|well|now|also|additionally|furthermore|moreover|in\s+addition|finally|lastly|firstly|secondly|thirdly|first|second|third|next|overall|in\s+short|in\s+summary|in\s+conclusion|to\s+summari[sz]e|"
-    r"to\s+sum\s+up|to\s+answer\s+your\s+question|in\s+other\s+words|that\s+said|that\s+being\s+said|however|therefore|thus|hence|consequently|as\s+a\s+result|nevertheless|nonetheless|in\s+fact|basically|essentially|simply\s+put|importantly|notably|interestingly|for\s+(?:example|instance)|on\s+the\s+other\s+hand|meanwhile|fortunately|unfortunately|yes|no\s+worries)\s*[,:]\s+"
+    r"to\s+sum\s+up|to\s+answer\s+your\s+question|in\s+other\s+words|that\s+said|that\s+being\s+said|however|therefore|thus|hence|consequently|as\s+a\s+result|nevertheless|nonetheless|in\s+fact|basically|essentially|simply\s+put|importantly|notably|interestingly|for\s+(?:example|instance)|on\s+the\s+other\s+hand|meanwhile|fortunately|unfortunately|yes|yeah|yep|no|nope|no\s+worries)\s*[,:]\s+"
+    r"|(?:yes|yeah|yep)\s+(?:and\s+|but\s+)?(?=(?:it|he|she|they|i|we|you|the|this|that|there|its|his|her|their|many|most|some)\b)"
     r"|(?:and|but|so|yet)\s+(?=\w)"
     r"|(?:please\s+)?(?:note|remember|keep\s+in\s+mind|be\s+aware|bear\s+in\s+mind)\s+that\s+"
     r"|(?:it\s+is|it['’]s)\s+(?:important|worth|useful|interesting|good)\s+(?:to\s+note|noting|to\s+remember|mentioning|to\s+mention|to\s+know|to\s+keep\s+in\s+mind)\s+that\s+"  # noqa: RUF001
