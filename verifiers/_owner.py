@@ -190,6 +190,9 @@ class Owner:
     def _messages(self) -> Iterator[Load | Work | Stop]:
         if not self._heap and not self._stopping:
             yield self.inbox.get()
+        yield from self._waiting_messages()
+
+    def _waiting_messages(self) -> Iterator[Load | Work | Stop]:
         while True:
             try:
                 yield self.inbox.get_nowait()
@@ -349,6 +352,9 @@ class Owner:
         return scored
 
     def _deliver(self, items: list[_Item], scored: list[NLIProbs]) -> None:
+        # Whoever asked for one of these pairs while it ran joins its waiters now.
+        for message in self._waiting_messages():
+            self._handle(message)
         if self._cache is not None:
             try:
                 self._cache.put_many(

@@ -58,7 +58,7 @@ class EngineStats:
         batches: Batches run.
         tokens: Tokens in them.
         padded_tokens: Tokens in them with padding.
-        dropped: Pairs never run because every caller that asked had gone.
+        dropped: Pairs of callers who had gone before they ran.
         failed: Pairs whose scoring failed.
         cache_errors: Calls to the cache that failed; each cost time, none an answer.
     """

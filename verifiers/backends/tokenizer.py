@@ -34,7 +34,10 @@ _PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
 
 class PairTokenizer:
-    """A tokenizer that neither cuts nor pads. Thread-safe: nothing changes after construction."""
+    """A tokenizer that neither cuts nor pads, and reads special tokens in a text as text.
+
+    Thread-safe: nothing changes after construction.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Take over a tokenizer; its own cutting and padding are switched off.
@@ -44,6 +47,9 @@ class PairTokenizer:
         padding = tokenizer.padding
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        # "[SEP]" in an answer is text. Read as the separator, it would let the answer choose where
+        # the premise ends.
+        tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         known = (tokenizer.token_to_id(token) for token in _PAD_TOKENS)
         found = next((number for number in known if number is not None), 0)

@@ -183,6 +183,7 @@ class _SlowTokens:
                     well_formed(pair.premise),
                     well_formed(pair.hypothesis),
                     truncation=False,
+                    split_special_tokens=True,
                     return_token_type_ids=True,
                     verbose=False,
                 )
