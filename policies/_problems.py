@@ -104,7 +104,7 @@ def _keys_of(path: tuple[str, ...]) -> set[str]:
     at: Any = Policy
     for part in path:
         at = _below(at, part)
-    names = set(at.model_fields) if isinstance(at, type) and issubclass(at, BaseModel) else set()
+    names = set(at.model_fields)
     return names | {"extends"} if at is Policy else names
 
 
@@ -116,11 +116,10 @@ def _below(at: Any, part: str) -> Any:
 
 def _plain(annotation: Any) -> Any:
     """A model or a dict, out of ``X | None`` and ``Annotated[X, ...]``."""
-    if get_origin(annotation) is dict:
-        return annotation
-    for argument in get_args(annotation):
-        if isinstance(argument, type) and issubclass(argument, BaseModel):
-            return argument
-        if get_origin(argument) is dict or hasattr(argument, "__metadata__"):
-            return _plain(argument)
+    while not (get_origin(annotation) is dict or _is_table(annotation)):
+        annotation = get_args(annotation)[0]
     return annotation
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

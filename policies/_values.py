@@ -65,7 +65,7 @@ RouteName = Annotated[
 
 
 def _one(value: object) -> object:
-    if type(value) is not int:  # True == 1, and 1.0 == 1
+    if type(value) is not int or value != 1:  # True == 1, and 1.0 == 1
         raise PydanticCustomError("version", "the only version is 1, written as a number", {})
     return value
 

@@ -108,9 +108,7 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], path: Path, into: Do
 
 def _sequence(events: Iterator[yaml.Event], path: Path, into: Document) -> list[object]:
     items: list[object] = []
-    for event in events:
-        if isinstance(event, yaml.SequenceEndEvent):
-            break
+    while not isinstance(event := next(events), yaml.SequenceEndEvent):
         here = (*path, str(len(items)))
         into.lines[here] = _line(event)
         items.append(_value(event, events, here, into))
@@ -119,9 +117,7 @@ def _sequence(events: Iterator[yaml.Event], path: Path, into: Document) -> list[
 
 def _mapping(events: Iterator[yaml.Event], path: Path, into: Document) -> dict[str, object]:
     table: dict[str, object] = {}
-    for event in events:
-        if isinstance(event, yaml.MappingEndEvent):
-            break
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
         if not isinstance(event, yaml.ScalarEvent):
             raise _stop(event, path, "a key must be plain text")
         key = event.value

@@ -129,13 +129,16 @@ def _rules_for(verdict: Verdict) -> Iterator[tuple[str, str]]:
 def _citation_rules(
     verdict: Supported | Contradicted | Unsupported | Unverifiable | CheckError,
 ) -> Iterator[tuple[str, str]]:
-    match _citation(verdict):
+    status = _citation(verdict)
+    match status:
         case CitationStatus.MISCITED:
             yield "on_miscited", "No source it cites supports it, or it cites none that we have."
         case CitationStatus.UNCITED:
             yield "on_uncited", "It cites no source."
         case CitationStatus.CITED | None:
             return
+        case _:
+            assert_never(status)
 
 
 def _citation(

@@ -126,34 +126,34 @@ def _failed(error: PolicyError) -> dict[str, Any]:
 
 
 def _tell_lint(console: Console, item: dict[str, Any]) -> None:
+    for line in _lint_lines(item):
+        console.print(line, soft_wrap=True)
+
+
+def _lint_lines(item: dict[str, Any]) -> Iterable[Text]:
     file = item["file"]
     if item["ok"]:
         findings = item["findings"]
         count = f"{len(findings)} to look at" if findings else "fine"
-        console.print(_text((f"{file}: ", "bold"), (count, "yellow" if findings else "green")))
+        yield _text((f"{file}: ", "bold"), (count, "yellow" if findings else "green"))
         for found in findings:
-            console.print(
-                _text(
-                    ("  warning ", "yellow"),
-                    (found["key"], "bold"),
-                    (f": {found['message']}", ""),
-                    (f" [{found['rule']}]", "dim"),
-                ),
-                soft_wrap=True,
+            yield _text(
+                ("  warning ", "yellow"),
+                (found["key"], "bold"),
+                (f": {found['message']}", ""),
+                (f" [{found['rule']}]", "dim"),
             )
         return
     error = item["error"]
-    console.print(_text((f"{file}: ", "bold"), (f"error {error['code']}", "bold red")))
+    yield _text((f"{file}: ", "bold"), (f"error {error['code']}", "bold red"))
     for problem in item["problems"]:
         line = f"line {problem['line']} " if problem["line"] is not None else ""
         key = f"{problem['key']}: " if problem["key"] else ""
-        console.print(
-            _text((f"  {line}", "dim"), (key, "bold"), (problem["message"], "")), soft_wrap=True
-        )
+        yield _text((f"  {line}", "dim"), (key, "bold"), (problem["message"], ""))
     if not item["problems"]:
-        console.print(_text((f"  {error['message']}", "")))
+        yield _text((f"  {error['message']}", ""))
     if error["hint"]:
-        console.print(_text((f"  {error['hint']}", "dim")))
+        yield _text((f"  {error['hint']}", "dim"))
 
 
 # --------------------------------------------------------------------------- show

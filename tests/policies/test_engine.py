@@ -113,7 +113,7 @@ def test_a_route_replaces_what_it_sets(make: Any) -> None:
 def test_an_unknown_route_is_an_error_that_lists_the_routes() -> None:
     """A misspelt route must not fall back to rules that were not meant for it."""
     policy = load_policy({"routes": {"billing": {}, "chat": {}}})
-    with pytest.raises(RouteUnknown, match="GR203.*'biling'.*billing, chat"):
+    with pytest.raises(RouteUnknown, match=r"GR203.*'biling'.*billing, chat"):
         decide([], policy, route="biling")
     with pytest.raises(RouteUnknown):
         policy.for_route("biling")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import replace
@@ -16,6 +17,7 @@ from policies.engine import (
     decide,
     explain,
     explain_json,
+    rules_of,
     settle,
 )
 from policies.errors import PolicyInvalid
@@ -205,11 +207,13 @@ bodies: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 
 def _ordered(body: dict[str, Any]) -> Policy | None:
+    """The policy, or None where it is not ordered; any other refusal is the generator's fault."""
     try:
         return load_policy(body)
     except PolicyInvalid as error:
-        assert all("more severe than" in problem.message for problem in error.problems)
-        return None
+        if all("more severe than" in problem.message for problem in error.problems):
+            return None
+        raise
 
 
 # Mostly what the generator gives; where that is not ordered, the same without its gentle rules.
@@ -310,14 +314,11 @@ def test_worse_by_the_policy_never_softens(
     assume(at < len(found))
     first = decide([*found[:at], one, *found[at + 1 :]], policy, route=route, facts=known)
     second = decide([*found[:at], other, *found[at + 1 :]], policy, route=route, facts=known)
-    alone = [decide([a], policy, route=route, facts=known).claims[0] for a in (one, other)]
+    alone = [decide([a], policy, route=route).claims[0] for a in (one, other)]
     counted = [counts_as_unsupported(claim.verdict) for claim in alone]
     own = [
-        max((h.action.severity for h in d.hits if h.claim_id == a.claim.id), default=0)
-        for d, a in (
-            (decide([one], policy, route=route), one),
-            (decide([other], policy, route=route), other),
-        )
+        max(hit.action.severity for hit in rules_of(claim.verdict, policy, route))
+        for claim in alone
     ]
     if own[0] <= own[1] and counted[0] <= counted[1]:
         assert first.action.severity <= second.action.severity
@@ -415,8 +416,8 @@ def test_digests_differ_exactly_when_policies_do(one: Policy, other: Policy) -> 
     assert (one == other) == (one.digest == other.digest)
 
 
-@given(cases(), st.sampled_from(sorted(CLAIM_RULES)))
-def test_matching_entries_take_the_strictest(case: Any, _key: str) -> None:
+@given(cases())
+def test_matching_entries_take_the_strictest(case: Any) -> None:
     """What an entry of ``kinds`` asks of a claim is never milder for another matching as well."""
     found, policy, route, _ = case
     for assessment in found:
@@ -432,11 +433,8 @@ def test_matching_entries_take_the_strictest(case: Any, _key: str) -> None:
                 assert both.action.severity >= single.action.severity
 
 
-@given(st.text(max_size=200))
+@given(st.text(max_size=200) | st.text("{}[]:,&*!|>'\"%@`#-? \n\tab01.", max_size=60))
 def test_no_text_makes_the_loader_crash(text: str) -> None:
     """Any text is a policy or a ``PolicyInvalid``, never another error."""
-    try:
-        parse_policy(text, source="test")
-    except PolicyInvalid as error:
-        assert error.problems
-        assert str(error).startswith("[GR201]")
+    with contextlib.suppress(PolicyInvalid):
+        assert parse_policy(text, source="test").digest
