@@ -24,6 +24,7 @@ _LEFTOVER = re.compile(
     r"""[ \t]*(?:(?:[-*+•‣▪>]|\d{1,9}[.)]|[A-Za-z][.)]|\#{1,6})[ \t]+)*(?:\[[ xX]\][ \t]+)?"""
     r"""(?:[ \t|*_~`"'“”«»]|\[\^?[\w.:-]{1,40}\])*"""
 )
+_OPENING = re.compile(r"(?<![*_~`])([*_~`])\1{0,2}\Z")
 _BREAK = re.compile(r"\r\n|\n|\r")
 _GONE = b"\x01"
 _RUN = re.compile(b"\x01+")
@@ -170,8 +171,14 @@ def _tidy(text: str, gone: bytearray) -> None:
 
 
 def _tidy_run(text: str, gone: bytearray, run: tuple[int, int], line: tuple[int, int]) -> None:
-    """Take the blanks behind a run along, or those before it at the end of its line."""
+    """Take the blanks behind a run along, or those before it at the end of its line.
+
+    Emphasis marks that would embrace nothing go too.
+    """
     begin, close = run
+    opened = _OPENING.search(text, max(line[0], begin - 4), begin)
+    if opened is not None and text.startswith(opened.group(), close):
+        begin, close = opened.start(), close + len(opened.group())
     while close < line[1] and text[close] in _BLANKS:
         close += 1
     if close == line[1]:

@@ -397,8 +397,13 @@ def _with_text_part(response: T, shape: Shape) -> T:
     else:
         messages = [item for item in data["output"] if item.get("type") != "message"]
         data["output"] = [*messages, copy.deepcopy(_EMPTY_MESSAGE)]
-    validate = getattr(kind, "model_validate", None)
-    return data if validate is None else validate(data)  # type: ignore[no-any-return]
+    if dump is None:
+        return data  # type: ignore[no-any-return]
+    try:
+        return kind.model_validate(data)  # type: ignore[attr-defined, no-any-return]
+    except ValueError:
+        # SDKs build responses without validating them, so a server may have left fields out.
+        return kind.model_construct(**data)  # type: ignore[attr-defined, no-any-return]
 
 
 def _write_parts(parts: list[Any], text: str) -> list[Any]:
