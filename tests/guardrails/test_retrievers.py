@@ -21,7 +21,7 @@ FACT = "Refunds are paid within 30 days."
 class LangChainDocument:
     """The shape of ``langchain_core.documents.Document``."""
 
-    def __init__(self, page_content, metadata=None, id=None):
+    def __init__(self, page_content, metadata=None, id=None):  # noqa: A002
         self.page_content, self.metadata, self.id = page_content, metadata or {}, id
 
 

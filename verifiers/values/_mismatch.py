@@ -1,0 +1,185 @@
+"""Values of a claim against the values of one piece of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from verifiers.types import MismatchKind, Span
+from verifiers.values._compare import Relation, relate
+from verifiers.values._context import Sentence, Surroundings, sentences, surroundings
+from verifiers.values._model import Kind, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A sentence is about the same thing when it has this share of the claim's content words ...
+_SHARE = 0.5
+# ... and, for a date or a lone figure, this one.
+_STRICT_SHARE = 0.6
+_LEAST_WORDS = 2
+# What the same leading word ("to", "from", "in") adds beside shared neighbours.
+_LEAD = 0.75
+_PRONOUNS = frozenset(
+    {"it", "he", "she", "they", "this", "these", "that", "its", "his", "her", "their", "the"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value of a claim and the value that stands in its place in the evidence."""
+
+    kind: MismatchKind
+    claim: Span
+    evidence: Span
+    claim_text: str
+    evidence_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    value: Value
+    source: Value
+    sentence: int
+    score: float
+
+
+def differences(
+    claim_text: str, claim_values: Sequence[Value], hypothesis: str, evidence: str
+) -> list[Difference]:
+    """The values of a claim that its evidence states differently.
+
+    Args:
+        claim_text: The claim as it stands in the answer.
+        claim_values: Its values that count.
+        hypothesis: The claim made to stand alone; its words say what it is about.
+        evidence: What to compare with.
+    """
+    if not claim_values:
+        return []
+    read = sentences(evidence)
+    everywhere = [v for s in read for v in s.values]
+    open_values = [
+        c for c in claim_values if not any(relate(c, v) is Relation.SAME for v in everywhere)
+    ]
+    if not open_values:
+        return []
+    words = frozenset(w for s in sentences(hypothesis) for w in s.words)
+    words |= frozenset(w for s in sentences(claim_text) for w in s.words)
+    if not words:
+        return []
+    taken = [v for v in everywhere if any(relate(c, v) is Relation.SAME for c in claim_values)]
+    found: list[_Candidate] = []
+    claim_sentences = sentences(claim_text)
+    for value in open_values:
+        home = next((s for s in claim_sentences if s.span.contains(value.span)), None)
+        if home is None:
+            continue
+        around = surroundings(home, value, claim_text)
+        best = _best(value, around, words, read, taken, evidence)
+        if best is not None:
+            found.append(best)
+    return [_difference(c) for c in found if not _another_fact(c.sentence, read, claim_values)]
+
+
+def _best(
+    value: Value,
+    around: Surroundings,
+    words: frozenset[str],
+    read: Sequence[Sentence],
+    taken: Sequence[Value],
+    evidence: str,
+) -> _Candidate | None:
+    """The one value that stands in the claim's place; None when there is none or no telling."""
+    candidates: list[_Candidate] = []
+    for number, sentence in enumerate(read):
+        share = _share(words, read, number)
+        if share < (_STRICT_SHARE if value.kind in {Kind.DATE, Kind.TIME} else _SHARE):
+            continue
+        for other in sentence.values:
+            if other in taken or relate(value, other) is not Relation.DIFFERENT:
+                continue
+            score = _likeness(value, around, other, surroundings(sentence, other, evidence))
+            if score > 0:
+                candidates.append(_Candidate(value, other, number, score + share))
+    if not candidates:
+        return None
+    candidates.sort(key=lambda c: (-c.score, c.source.span))
+    first = candidates[0]
+    rivals = [c for c in candidates[1:] if c.score >= first.score - 0.25]  # noqa: PLR2004
+    if any(relate(first.source, c.source) is not Relation.SAME for c in rivals):
+        return None
+    return first
+
+
+def _share(words: frozenset[str], read: Sequence[Sentence], number: int) -> float:
+    """How much of the claim a sentence talks about; with the one before where it leans on it."""
+    sentence = read[number]
+    here = words & sentence.words
+    if not here:
+        return 0.0
+    leans = bool(sentence.tokens) and sentence.tokens[0].text.casefold() in _PRONOUNS
+    if number and leans:
+        here |= words & read[number - 1].words
+    if len(here) < min(_LEAST_WORDS, len(words)):
+        return 0.0
+    return len(here) / len(words)
+
+
+def _likeness(value: Value, around: Surroundings, other: Value, there: Surroundings) -> float:
+    """How surely two values stand in one place; 0 when nothing says so."""
+    near = len(around.near & there.near)
+    if value.kind in {Kind.NUMBER, Kind.ORDINAL}:
+        if around.after and there.after:
+            if not around.after & there.after:
+                return 0.0
+        elif near < _LEAST_WORDS or bool(around.after) != bool(there.after):
+            return 0.0
+    elif not near:
+        return 0.0
+    if value.unit == "age" or other.unit == "age":
+        near += value.unit == other.unit
+    lead = _LEAD if around.lead and around.lead == there.lead else 0.0
+    return near + len(around.after & there.after) + lead
+
+
+def _another_fact(number: int, read: Sequence[Sentence], claim_values: Sequence[Value]) -> bool:
+    """Whether a sentence differs from the claim in two values or more and agrees in none.
+
+    Then it reports something else (another year, another product), not the same thing otherwise.
+    """
+    differing = agreeing = 0
+    for value in claim_values:
+        relations = {relate(value, v) for v in read[number].values}
+        if Relation.SAME in relations:
+            agreeing += 1
+        elif Relation.DIFFERENT in relations:
+            differing += 1
+    return differing > 1 and not agreeing
+
+
+_KINDS = {
+    Kind.NUMBER: MismatchKind.NUMBER,
+    Kind.PERCENT: MismatchKind.PERCENT,
+    Kind.POINTS: MismatchKind.PERCENT,
+    Kind.FRACTION: MismatchKind.PERCENT,
+    Kind.MONEY: MismatchKind.CURRENCY,
+    Kind.DATE: MismatchKind.DATE,
+    Kind.TIME: MismatchKind.DATE,
+    Kind.DURATION: MismatchKind.DURATION,
+    Kind.MEASURE: MismatchKind.NUMBER,
+    Kind.ORDINAL: MismatchKind.ORDINAL,
+    Kind.IDENTIFIER: MismatchKind.IDENTIFIER,
+}
+
+
+def _difference(candidate: _Candidate) -> Difference:
+    claim, source = candidate.value, candidate.source
+    kind = _KINDS[claim.kind]
+    if claim.inside is not None and source.inside is not None:
+        kind = MismatchKind.RANGE
+    elif {claim.kind, source.kind} == {Kind.PERCENT, Kind.POINTS} or (
+        claim.kind is Kind.MEASURE and claim.written == source.written
+    ):
+        kind = MismatchKind.UNIT
+    return Difference(kind, claim.span, source.span, claim.text, source.text)
