@@ -15,6 +15,7 @@ from verifiers.training.files import read_json, require
 from verifiers.training.losses import mixed_loss
 from verifiers.training.recipe import Recipe, save_recipe
 from verifiers.training.sampling import Sampler, collate
+from verifiers.training.threads import Governor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,9 @@ class RunOptions:
         evaluate_every: Tokens between calls of the evaluation, if there is one; 0 for none.
         log_every: Steps between lines of the log.
         threads: Of torch; None leaves its default.
+        adaptive: Use ``threads`` only while the machine is otherwise idle, else one. Sums are
+            then added up in another order now and then, so a resumed run is the same up to
+            rounding and not bit for bit.
     """
 
     folder: Path
@@ -50,6 +54,7 @@ class RunOptions:
     evaluate_every: int = 0
     log_every: int = 50
     threads: int | None = None
+    adaptive: bool = False
 
 
 
@@ -91,6 +96,11 @@ class Trainer:
         if (options.folder / CHECKPOINT).exists():
             self._restore(load_checkpoint(options.folder / CHECKPOINT))
         self._loss_sum, self._loss_rows = 0.0, 0
+        self._governor = (
+            Governor(torch.get_num_threads(), apply=torch.set_num_threads, clock=clock)
+            if options.adaptive
+            else None
+        )
 
     @property
     def tokens(self) -> int:
@@ -118,8 +128,11 @@ class Trainer:
         with self._signals():
             while self.tokens < stop and not self._stopping:
                 self._wait_while_paused()
+                before = self.tokens
                 self._step()
                 position = self._sampler.position
+                if self._governor is not None:
+                    self._governor.after_step(self.tokens - before)
                 if position.steps % options.log_every == 0:
                     now = self._clock()
                     rate = (self.tokens - mark_tokens) / max(now - mark_time, 1e-9)
@@ -267,6 +280,7 @@ class Trainer:
                 "loss": round(self._loss_sum / max(self._loss_rows, 1), 4),
                 "lr": round(self.recipe.lr * self.recipe.lr_factor(position.tokens), 8),
                 "tokens_per_s": round(rate),
+                "threads": self._torch.get_num_threads(),
             }
         )
         self._loss_sum, self._loss_rows = 0.0, 0
