@@ -31,16 +31,16 @@ from verifiers.types import (
     Verification,
     Window,
 )
-from verifiers.values import mismatches
+from verifiers.values import exact_match, mismatches
 from verifiers.windows import Cutter, WindowIndex, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from verifiers.claims import ClaimExtractor
     from verifiers.plan import Plan
     from verifiers.protocols import ScoreResult
-    from verifiers.text import ClaimExtractor
     from verifiers.types import Citation, ValueMismatch
 
 _T = TypeVar("_T")
@@ -260,7 +260,9 @@ class _Job:
                 strict=True,
             )
         )
-        planned = plan(claims, select=self._select, has_evidence=bool(self._sources))
+        planned = plan(
+            claims, select=self._select, verbatim=_verbatim, has_evidence=bool(self._sources)
+        )
         planned.seconds.update(claims=split - begun, evidence=clock() - split)
         self._scoring = clock()
         return planned
@@ -322,9 +324,7 @@ class _Job:
             ),
         )
 
-    def _cited(
-        self, claim: Claim, index: WindowIndex, chosen: Sequence[Window]
-    ) -> list[Window]:
+    def _cited(self, claim: Claim, index: WindowIndex, chosen: Sequence[Window]) -> list[Window]:
         """The best windows of the sources a claim cites that were not chosen anyway.
 
         A citation is only called wrong after the place it points to was looked at as closely as
@@ -352,6 +352,10 @@ class _Job:
         source = next(s for s in self._sources if s.id == window.source_id)
         cutter = self._verifier._cutter(self._settings.window_tokens)  # noqa: SLF001
         return narrow(window, text, cutter.sentences(source))
+
+
+def _verbatim(claim: Claim, window: Window) -> bool:
+    return exact_match(claim.hypothesis, window.text) is not None
 
 
 def _check_values(claim: Claim, window: Window) -> tuple[ValueMismatch, ...]:

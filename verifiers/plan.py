@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Narrow = Callable[[Window, str], EvidenceSpan]
     CheckValues = Callable[[Claim, Window], Iterable[ValueMismatch]]
+    Verbatim = Callable[[Claim, Window], bool]
     Select = Callable[[Claim], "Reading | Failed"]
 
 
@@ -46,19 +47,15 @@ class ClaimPlan:
     """One claim, what will be read for it, and where its scores will stand.
 
     Attributes:
-        settled: The outcome when nothing has to be scored, else None.
-        first: Index of its first pair in ``Plan.pairs``; the others follow in window order.
+        settled: The outcome when nothing has to be read, else None.
+        places: For each window, the index of its pair in ``Plan.pairs``, or None when the window
+            holds the claim word for word and no model is asked.
     """
 
     claim: Claim
     reading: Reading | None
     settled: Outcome | None
-    first: int = 0
-
-    @property
-    def last(self) -> int:
-        """Index one past its last pair."""
-        return self.first + (len(self.reading.windows) if self.reading else 0)
+    places: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +67,21 @@ class Plan:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def plan(claims: Sequence[Claim], *, select: Select, has_evidence: bool) -> Plan:
+# A window that says the claim word for word needs no model. Not quite 1: what stands around the
+# sentence may still change its meaning, which the exact match looks for but cannot rule out.
+VERBATIM = NLIProbs(0.99, 0.01, 0.0)
+
+
+def plan(
+    claims: Sequence[Claim], *, select: Select, verbatim: Verbatim, has_evidence: bool
+) -> Plan:
     """The pairs to score for ``claims``.
 
     Args:
         claims: In the order of the answer.
         select: Gives the windows to read for a claim, or why none of them can be.
+        verbatim: Whether a window says a claim word for word. The claim's other windows are read
+            all the same: one of them may contradict it.
         has_evidence: Whether there is any source with text.
     """
     planned: list[ClaimPlan] = []
@@ -91,8 +97,14 @@ def plan(claims: Sequence[Claim], *, select: Select, has_evidence: bool) -> Plan
         if isinstance(reading, Failed):
             planned.append(ClaimPlan(claim, None, reading))
             continue
-        planned.append(ClaimPlan(claim, reading, None, first=len(pairs)))
-        pairs.extend(Pair(window.text, claim.hypothesis) for window in reading.windows)
+        places: list[int | None] = []
+        for window in reading.windows:
+            if verbatim(claim, window):
+                places.append(None)
+            else:
+                places.append(len(pairs))
+                pairs.append(Pair(window.text, claim.hypothesis))
+        planned.append(ClaimPlan(claim, reading, None, tuple(places)))
     return Plan(tuple(planned), tuple(pairs))
 
 
@@ -126,7 +138,13 @@ def finish(
     if len(scores) != len(plan.pairs):
         raise ValueError(f"{len(scores)} scores for {len(plan.pairs)} pairs")
     return tuple(
-        _assess(item, scores[item.first : item.last], narrow, check_values) for item in plan.claims
+        _assess(
+            item,
+            [VERBATIM if place is None else scores[place] for place in item.places],
+            narrow,
+            check_values,
+        )
+        for item in plan.claims
     )
 
 

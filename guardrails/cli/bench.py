@@ -7,16 +7,17 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from verifiers.bench.items import Item
+    from verifiers.bench.page import Plot
     from verifiers.bench.suite import Difference, Figures
     from verifiers.bench.systems import Result, System
 
@@ -49,7 +50,7 @@ class _Measured:
 
 
 @app.command(epilog=_EXAMPLES)
-def bench(
+def bench(  # noqa: PLR0917 - the options of a command
     files: Annotated[
         list[Path], typer.Argument(help="Labelled JSONL files, plain or .gz.", show_default=False)
     ],
@@ -165,7 +166,8 @@ def _columns(pairs: Sequence[str]) -> dict[str, str]:
 
 def _systems(
     wanted: Sequence[SystemChoice], models: Sequence[str]
-) -> tuple[list[System], dict[str, str], list[object]]:
+) -> tuple[list[System], dict[str, str], list[Callable[[], None]]]:
+    from guardrails.cli.versions import own_version
     from verifiers.backends import ModelSpec, batch_tokens, load_scorer
     from verifiers.bench.systems import BareModel, Overlap, Pipeline
     from verifiers.cache import MemoryCache
@@ -173,10 +175,10 @@ def _systems(
     from verifiers.engine import NLIEngine
     from verifiers.pipeline import EvidenceSettings, Verifier
 
-    own = version("groundrail")
+    own = own_version()
     facts = {"groundrail": own}
     systems: list[System] = []
-    closers: list[object] = []
+    closers: list[Callable[[], None]] = []
     if SystemChoice.OVERLAP in wanted:
         systems.append(Overlap())
     evidence = EvidenceSettings()
@@ -185,11 +187,8 @@ def _systems(
             break
         spec = ModelSpec(model=name)
 
-        def load(spec: ModelSpec = spec) -> object:
-            return load_scorer(spec)
-
         engine = NLIEngine(
-            load,  # type: ignore[arg-type]
+            partial(load_scorer, spec),
             cache=MemoryCache(),
             max_batch_tokens=batch_tokens(spec),
         )
@@ -217,7 +216,7 @@ def _systems(
     return systems, facts, closers
 
 
-def _measure(  # noqa: PLR0913 - everything the command said
+def _measure(  # noqa: PLR0917 - everything the command said
     systems: Sequence[System],
     sets: dict[str, list[Item]],
     held_out: list[Item] | None,
@@ -227,7 +226,7 @@ def _measure(  # noqa: PLR0913 - everything the command said
     resamples: int,
     *,
     wanted_plots: bool,
-) -> tuple[_Measured, dict[str, list[object]]]:
+) -> tuple[_Measured, dict[str, list[Plot]]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -241,7 +240,7 @@ def _measure(  # noqa: PLR0913 - everything the command said
     from verifiers.bench.suite import arrays, difference, figures, run
 
     measured = _Measured([], [], {})
-    plots: dict[str, list[object]] = {}
+    plots: dict[str, list[Plot]] = {}
     results: dict[tuple[str, str], list[Result]] = {}
     with Progress(
         TextColumn("{task.description}"),
@@ -299,7 +298,7 @@ def _plots(
     systems: Sequence[System],
     items: list[Item],
     results: dict[tuple[str, str], list[Result]],
-) -> list[object]:
+) -> list[Plot]:
     from verifiers.bench.page import draw, reliability_curve, trade_off_curve
     from verifiers.bench.suite import arrays
 

@@ -75,7 +75,7 @@ def test_a_model_that_fails_fails_every_claim(mode: str) -> None:
         return BackendFailed("the server went away.")
 
     with make(lambda: ScriptedScorer(fail_on=broken)) as verifier:
-        found = run(verifier, mode, "Gift cards cannot be returned.", DOC)
+        found = run(verifier, mode, "Gift cards cannot be returned here.", DOC)
     (assessment,) = found.assessments
     assert isinstance(assessment.outcome, Failed)
     assert assessment.outcome.code == "GR106"
@@ -111,7 +111,9 @@ def test_two_sources_with_one_id_are_refused(verifier: Verifier) -> None:
 
 def test_a_long_source_reports_what_was_not_read() -> None:
     """Coverage counts the windows left out, and the right one is among those read."""
-    filler = " ".join(f"Section {i} is about warehouse {i} and its opening hours." for i in range(400))
+    filler = " ".join(
+        f"Section {i} is about warehouse {i} and its opening hours." for i in range(400)
+    )
     source = Source("manual", f"{filler} Gift cards cannot be returned. {filler}")
     with make(window_tokens=64, k=3, read_all_up_to=4) as verifier:
         found = verifier.verify("Gift cards cannot be returned.", sources=[source])
@@ -163,7 +165,7 @@ def test_a_full_queue_is_told_to_the_caller() -> None:
         Verifier(extractor=make_extractor("xx"), engine=Full()) as verifier,  # type: ignore[arg-type]
         pytest.raises(Overloaded),
     ):
-        verifier.verify("Gift cards cannot be returned.", sources=[DOC])
+        verifier.verify("Gift cards cannot be returned here.", sources=[DOC])
 
 
 def test_nothing_of_a_check_runs_on_the_event_loop() -> None:
@@ -186,7 +188,7 @@ def test_nothing_of_a_check_runs_on_the_event_loop() -> None:
 
     async def check() -> int:
         with Verifier(extractor=Spy(), engine=NLIEngine(Watching)) as verifier:
-            await verifier.averify("Gift cards cannot be returned.", sources=[DOC])
+            await verifier.averify("Gift cards cannot be returned here.", sources=[DOC])
         return threading.get_ident()
 
     loop_thread = asyncio.run(check())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.plan import Reading, clean_support, finish, plan
+from verifiers.plan import VERBATIM, Reading, clean_support, finish
+from verifiers.plan import plan as plan_with
 from verifiers.types import (
     Citation,
     Claim,
@@ -55,6 +56,14 @@ def reading(*windows: Window, total: int | None = None) -> Reading:
     return Reading(windows, Coverage(len(windows), total or len(windows), sources, sources))
 
 
+def never(_claim: Claim, _window: Window) -> bool:
+    return False
+
+
+def plan(claims, *, select, has_evidence, verbatim=never):
+    return plan_with(claims, select=select, verbatim=verbatim, has_evidence=has_evidence)
+
+
 def none_differ(_claim: Claim, _window: Window) -> list[ValueMismatch]:
     return []
 
@@ -67,7 +76,9 @@ def differs(claim: Claim, window: Window) -> list[ValueMismatch]:
 def test_skipped_claims_ask_for_nothing() -> None:
     """A claim that is not checkworthy is settled before anything is read."""
     made = plan(
-        [claim(1, skip=SkipReason.QUESTION)], select=lambda _: pytest.fail("read"), has_evidence=True
+        [claim(1, skip=SkipReason.QUESTION)],
+        select=lambda _: pytest.fail("read"),
+        has_evidence=True,
     )
     (assessment,) = finish(made, [], narrow=whole, check_values=none_differ)
     assert assessment.outcome == Skipped(SkipReason.QUESTION)
@@ -186,3 +197,21 @@ def test_a_missing_score_is_refused() -> None:
     made = plan([claim(1)], select=lambda _: reading(window("a", 0)), has_evidence=True)
     with pytest.raises(ValueError, match="0 scores for 1 pairs"):
         finish(made, [], narrow=whole, check_values=none_differ)
+
+
+def test_a_window_with_the_very_words_asks_no_model_and_the_others_are_still_read() -> None:
+    """A verbatim window supports; another one may contradict all the same."""
+    made = plan(
+        [claim(1), claim(2)],
+        select=lambda _: reading(window("a", 0), window("a", 1)),
+        verbatim=lambda c, w: c.id == "c1" and w.index == 0,
+        has_evidence=True,
+    )
+    assert len(made.pairs) == 3
+    scores = [probs(0.1, 0.8), probs(0.2, 0.0), probs(0.3, 0.0)]
+    first, second = finish(made, scores, narrow=whole, check_values=none_differ)
+    assert isinstance(first.outcome, Scored)
+    assert isinstance(second.outcome, Scored)
+    assert first.outcome.support == VERBATIM.entailment
+    assert first.outcome.contradiction == 0.8
+    assert [w.probs for w in second.outcome.windows] == scores[1:]

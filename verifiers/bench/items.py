@@ -108,8 +108,7 @@ def read_items(
     mapping |= columns or {}
     name = path.name.removesuffix(".gz").removesuffix(".jsonl")
     items = [
-        _item(_renamed(row, named, mapping), line, name, path, mapping)
-        for line, row in _rows(path)
+        _item(_renamed(row, named, mapping), line, name, path, mapping) for line, row in _rows(path)
     ]
     if limit is not None and limit < len(items):
         kept = sorted(random.Random(seed).sample(range(len(items)), limit))  # noqa: S311

@@ -61,7 +61,9 @@ def best_threshold(scores: Floats, labels: Bools) -> float:
     missed = np.concatenate([[0], np.cumsum(truth)]) / positives
     caught = np.concatenate([[0], np.cumsum(~truth)]) / negatives
     value = (1 - missed + caught) / 2
-    cuts = np.concatenate([[ranked[0]], (ranked[:-1] + ranked[1:]) / 2, [np.nextafter(ranked[-1], 2)]])
+    cuts = np.concatenate(
+        [[ranked[0]], (ranked[:-1] + ranked[1:]) / 2, [np.nextafter(ranked[-1], 2)]]
+    )
     possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
     value = np.where(possible, value, -1.0)
     return float(cuts[int(np.argmax(value))])
@@ -72,7 +74,7 @@ def auroc(scores: Floats, labels: Bools) -> float:
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
         return float("nan")
-    ranked, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2)[inverse]
     total = float(ranks[labels].sum()) - positives * (positives + 1) / 2
@@ -99,7 +101,8 @@ def calibration_error(scores: Floats, labels: Bools, bins: int = 15) -> float:
         return float("nan")
     return float(
         sum(
-            abs(row.observed - row.predicted) * row.count for row in reliability(scores, labels, bins)
+            abs(row.observed - row.predicted) * row.size
+            for row in reliability(scores, labels, bins)
         )
         / len(scores)
     )
@@ -110,7 +113,7 @@ class Bin(NamedTuple):
 
     predicted: float
     observed: float
-    count: int
+    size: int
 
 
 def reliability(scores: Floats, labels: Bools, bins: int = 15) -> list[Bin]:
@@ -141,7 +144,7 @@ def bootstrap(
     return _interval(value, drawn)
 
 
-def paired_difference(  # noqa: PLR0913 - two systems and a metric each
+def paired_difference(
     metric_a: Metric,
     scores_a: Floats,
     metric_b: Metric,

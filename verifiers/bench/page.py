@@ -45,13 +45,12 @@ def reliability_curve(name: str, scores: Floats, labels: Bools) -> Curve:
 def trade_off_curve(name: str, scores: Floats, labels: Bools) -> Curve:
     """Supported items wrongly flagged against unsupported items caught, over all thresholds."""
     positives, negatives = max(int(labels.sum()), 1), max(int((~labels).sum()), 1)
-    cuts = np.unique(np.quantile(scores, np.linspace(0, 1, 101))) if len(scores) else []
+    cuts = np.unique(np.quantile(scores, np.linspace(0, 1, 101))) if len(scores) else scores
     points = [(0.0, 0.0)]
     for cut in cuts:
         flagged = scores < cut
-        points.append(
-            (float((flagged & labels).sum()) / positives, float((flagged & ~labels).sum()) / negatives)
-        )
+        wrongly, rightly = int((flagged & labels).sum()), int((flagged & ~labels).sum())
+        points.append((wrongly / positives, rightly / negatives))
     return Curve(name, [*points, (1.0, 1.0)])
 
 
@@ -68,8 +67,10 @@ def draw(title: str, curves: Sequence[Curve], *, x: str, y: str) -> Plot:
         f'<rect x="{margin}" y="{margin}" width="{_SIZE}" height="{_SIZE}" class="frame"/>',
         f'<polyline points="{at((0, 0))} {at((1, 1))}" class="diagonal"/>',
         f'<text x="{full / 2}" y="{full - 8}" text-anchor="middle">{x}</text>',
-        f'<text x="12" y="{full / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 12 {full / 2})">{y}</text>',
+        (
+            f'<text x="12" y="{full / 2}" text-anchor="middle" '
+            f'transform="rotate(-90 12 {full / 2})">{y}</text>'
+        ),
     ]
     for value in (0.0, 0.5, 1.0):
         parts.append(

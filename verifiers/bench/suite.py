@@ -181,9 +181,7 @@ def arrays(items: Sequence[Item], results: Sequence[Result]) -> tuple[Any, Any]:
     return scores, np.asarray([item.supported for item in items], dtype=np.bool_)
 
 
-def _span_f1(
-    items: Sequence[Item], results: Sequence[Result], threshold: float
-) -> float | None:
+def _span_f1(items: Sequence[Item], results: Sequence[Result], threshold: float) -> float | None:
     marked = [
         span_counts(
             [Span(start, end) for start, end, score in result.flagged if score < threshold],

@@ -41,9 +41,9 @@ from verifiers.windows import Cutter, WindowIndex
 
 if TYPE_CHECKING:
     from verifiers.bench.items import Item
+    from verifiers.engine import NLIEngine
     from verifiers.pipeline import EvidenceSettings, Verifier
     from verifiers.protocols import ScoreResult
-    from verifiers.engine import NLIEngine
 
 SystemName = Literal["overlap", "model", "model+values", "pipeline"]
 
@@ -128,9 +128,7 @@ class BareModel:
     @property
     def digest(self) -> str:
         """See :class:`System`."""
-        return _digest(
-            self.name, self._version, asdict(self._engine.info), asdict(self._evidence)
-        )
+        return _digest(self.name, self._version, asdict(self._engine.info), asdict(self._evidence))
 
     def score(self, item: Item) -> Result:
         """See :class:`System`."""
