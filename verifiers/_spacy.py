@@ -84,7 +84,7 @@ class SpacyParser:
 
 def _load(pipelines: Sequence[str]) -> Any:
     try:
-        import spacy  # noqa: PLC0415 - takes two seconds, and many callers never need it
+        import spacy
     except ImportError as error:
         raise PipelineUnavailable(
             "spaCy is not installed, so answers cannot be split into claims.",

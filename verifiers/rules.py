@@ -19,23 +19,32 @@ if TYPE_CHECKING:
 
 # Never end a sentence: something always follows.
 _TITLES = frozenset(
-    "mr mrs ms mx dr prof st mt ft gen sen rep gov capt cpt lt col sgt maj adm rev hon pres fig figs eq "
-    "eqs no nos vs v cf al approx ca pp p vol vols ed eds sec secs art arts ch para e.g i.e eg ie viz "
-    "resp incl excl tel ext est messrs mme mlle z.b d.h u.a bzw vgl nr str hr fr sra sr.a".split()
+    """
+    mr mrs ms mx dr prof st mt ft gen sen rep gov capt cpt lt col sgt maj adm rev hon
+    pres fig figs eq eqs no nos vs v cf al approx ca pp p vol vols ed eds sec secs art
+    arts ch para e.g i.e eg ie viz resp incl excl tel ext est messrs mme mlle z.b d.h
+    u.a bzw vgl nr str hr fr sra sr.a
+    """.split()  # noqa: SIM905
 )
 # May end a sentence: what follows decides.
 _MAYBE = frozenset(
-    "inc ltd corp co cos jr sr etc u.s u.k u.n e.u u.s.a a.m p.m am pm ph.d m.d b.a m.a b.sc m.sc d.c "
-    "l.a n.y a.d b.c b.c.e c.e dept univ assn bros jan feb mar apr jun jul aug sep sept oct nov dec "
-    "mon tue wed thu fri sat sun min max avg ave blvd rd sq oz lb lbs hr hrs yr yrs mo mos gal".split()
+    """
+    inc ltd corp co cos jr sr etc u.s u.k u.n e.u u.s.a a.m p.m am pm ph.d m.d b.a m.a
+    b.sc m.sc d.c l.a n.y a.d b.c b.c.e c.e dept univ assn bros jan feb mar apr jun jul
+    aug sep sept oct nov dec mon tue wed thu fri sat sun min max avg ave blvd rd sq oz
+    lb lbs hr hrs yr yrs mo mos gal
+    """.split()  # noqa: SIM905
 )
 # Words that open an English sentence and seldom follow an abbreviation inside one.
 _STARTERS = frozenset(
-    "The A An This That These Those It He She They We You I There Here In On At By For From With As If "
-    "When While After Before Since Although Though However But And Or So Yet Because Its His Her Their "
-    "Our Your My What Who Which Where Why How Is Are Was Were Do Does Did Can Could Should Would May "
-    "Not No Yes All Some Many Most Each Every Both Another Other One Two Three Also Then Thus Therefore "
-    "According During Despite Once Under Over Between To".split()
+    """
+    The A An This That These Those It He She They We You I There Here In On At By For
+    From With As If When While After Before Since Although Though However But And Or So
+    Yet Because Its His Her Their Our Your My What Who Which Where Why How Is Are Was
+    Were Do Does Did Can Could Should Would May Not No Yes All Some Many Most Each Every
+    Both Another Other One Two Three Also Then Thus Therefore According During Despite
+    Once Under Over Between To
+    """.split()  # noqa: SIM905
 )
 
 # Full stops of scripts that put no space after them.
@@ -43,7 +52,8 @@ _WIDE = "。．！？｡︒"  # noqa: RUF001
 _OTHER = "؟۔।॥։።፧။។៕།"
 _CLOSERS = "\"'”’»›)\\]}」』）】》〉*_"  # noqa: RUF001
 _BOUNDARY = re.compile(
-    rf"[.!?…‽]+[{_CLOSERS}]*(?=\s)|[{_WIDE}]+[{_CLOSERS}]*|[{_OTHER}]+[{_CLOSERS}]*(?=\s|$)"
+    # The look-behind keeps "?????" linear: a run is tried once, not from each of its marks.
+    rf"(?<![.!?…‽])[.!?…‽]+[{_CLOSERS}]*(?=\s)|[{_WIDE}]+[{_CLOSERS}]*|[{_OTHER}]+[{_CLOSERS}]*(?=\s|$)"
     rf"|(?<=[a-z]{{3}})[.!?](?=[A-Z][a-z])",
 )
 _LAST_WORD = re.compile(r"[^\s(\[{\"“‘'/*_-]*$")  # noqa: RUF001
@@ -64,7 +74,7 @@ class Edge(Enum):
     MAYBE = "maybe"  # after "U.S." and its like: let a parser decide
 
 
-def _edge(text: str, start: int, end: int) -> Edge:  # noqa: PLR0911
+def _edge(text: str, start: int, end: int) -> Edge:
     """Judge the terminator ``text[start:end]``."""
     mark = text[start]
     if mark in _WIDE or mark in _OTHER:
@@ -96,12 +106,27 @@ def _after_word(last: str, word: str, *, lower: bool) -> Edge:  # noqa: PLR0911
         if key in {"no", "nos", "p", "art", "sec", "ch", "fig", "v", "hr", "est", "ed"}:
             return Edge.NO if word[0].isdigit() or (key != "no" and word[0].isupper()) else Edge.YES
         return Edge.NO
-    if key in _MAYBE or (len(last) > 1 and "." in last and len(last.split(".")[-1]) == 1):
+    if key in _MAYBE or (
+        len(last) > 1 and "." in last and len(last.rsplit(".", maxsplit=1)[-1]) == 1
+    ):
         if lower:
             return Edge.NO
         if word in _STARTERS:
             return Edge.YES
-        if key in {"inc", "ltd", "corp", "co", "etc", "am", "pm", "min", "max", "sat", "sun", "mar"}:
+        if key in {
+            "inc",
+            "ltd",
+            "corp",
+            "co",
+            "etc",
+            "am",
+            "pm",
+            "min",
+            "max",
+            "sat",
+            "sun",
+            "mar",
+        }:
             return Edge.MAYBE if not word[0].isdigit() else Edge.NO
         return Edge.NO if word[0].isdigit() else Edge.MAYBE
     if len(last) == 1 and last.isalpha():

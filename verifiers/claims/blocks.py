@@ -72,9 +72,12 @@ _BOLD_LINE = re.compile(r"\s*(\*\*|__)(?!\s)([^*_\n]{1,120})\1\s*:?\s*$")
 _INDENTED = re.compile(r"(?: {4}|\t)")
 # Prose is told from code by its function words and its few symbols: a fence must not hide it.
 _FUNCTION_WORD = re.compile(
-    r"\b(?:the|a|an|of|is|are|was|were|to|in|and|that|for|on|with|by|has|have|will|from)\b", re.I
+    r"\b(?:the|a|an|of|is|are|was|were|to|in|and|that|for|on|with|by|has|have|will|from)\b",
+    re.IGNORECASE,
 )
-_CODE_SIGN = re.compile(r"[{}()\[\];=<>\\$|&@#_]|::|->|\b(?:def|import|return|var|let|const|SELECT)\b")
+_CODE_SIGN = re.compile(
+    r"[{}()\[\];=<>\\$|&@#_]|::|->|\b(?:def|import|return|var|let|const|SELECT)\b"
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -166,8 +169,10 @@ class _Segmenter:
 
     def _fresh(self, at: int) -> bool:
         """Whether nothing precedes line ``at`` directly, as indented code demands."""
-        return at == 0 or not self.lines[at - 1].of(self.text).strip() or (
-            bool(self.blocks) and self.blocks[-1].kind is BlockKind.CODE
+        return (
+            at == 0
+            or not self.lines[at - 1].of(self.text).strip()
+            or (bool(self.blocks) and self.blocks[-1].kind is BlockKind.CODE)
         )
 
     def _heading(self, at: int, heading: re.Match[str]) -> None:
@@ -180,7 +185,9 @@ class _Segmenter:
         kind = BlockKind.HEADING if lines else BlockKind.RULE
         self._add(kind, at, at + 1, lines, level=len(heading.group(1)))
 
-    def _run_on(self, at: int, kind: BlockKind, skip: int, *, label: str = "", level: int = 0) -> int:
+    def _run_on(
+        self, at: int, kind: BlockKind, skip: int, *, label: str = "", level: int = 0
+    ) -> int:
         """A block that goes on until a blank line or the start of another block."""
         stop = at + 1
         while stop < len(self.lines) and self._continues(stop, self.lines[at]):

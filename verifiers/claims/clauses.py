@@ -9,23 +9,33 @@ than a mangled one, which would be flagged although it is true.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from verifiers.claims.tree import Tree, as_sentence
+from verifiers.claims.nouns import agrees, human, noun_phrase, plural
+from verifiers.claims.tree import as_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from verifiers.text import Token
+    from verifiers.claims.tree import Tree
 
 _DOUBTFUL = frozenset(
-    "respectively either neither nor unless if whether except instead alternately".split()
+    """
+    respectively either neither nor unless if whether except instead alternately
+    """.split()  # noqa: SIM905
 )
-_NEGATIVE = frozenset("no not neither none nobody nothing few little hardly scarcely nor only both".split())
-_QUOTES = frozenset("\"“”«»„`")
+_NEGATIVE = frozenset(
+    """
+    no not neither none nobody nothing few little hardly scarcely nor only both
+    """.split()  # noqa: SIM905
+)
+_QUOTES = frozenset('"“”«»„`')
 _PERSONAL = frozenset({"he", "she", "it", "they"})
-_CLAUSAL = frozenset("mean make allow lead result cause enable help bring ensure suggest indicate show be".split())
+_CLAUSAL = frozenset(
+    """
+    mean make allow lead result cause enable help bring ensure suggest indicate show be
+    """.split()  # noqa: SIM905
+)
 _MIN_WORDS = 3
 _LONGEST = 400
 
@@ -83,7 +93,8 @@ def _doubtful(tree: Tree) -> bool:
     if root.pos not in {"VERB", "AUX"} or not tree.finite(tree.root):
         return True
     return any(
-        tree.tokens[c].dep == "advcl" and c < tree.root and tree.finite(c) for c in tree.children[tree.root]
+        tree.tokens[c].dep == "advcl" and c < tree.root and tree.finite(c)
+        for c in tree.children[tree.root]
     )
 
 
@@ -121,7 +132,9 @@ def _semicolons(tree: Tree, swap: Mapping[int, str], begin: int) -> list[Part]:
         subjects.append(subject)
         words = [i for i in inside if tokens[i].text != ";"]
         found.append(
-            Part(tokens[words[0]].start, tokens[words[-1]].end, as_sentence(tree.render(words, told)))
+            Part(
+                tokens[words[0]].start, tokens[words[-1]].end, as_sentence(tree.render(words, told))
+            )
         )
     return found
 
@@ -132,18 +145,6 @@ def _depth(tree: Tree, index: int) -> int:
         index = tree.tokens[index].head
         depth += 1
     return depth
-
-
-def noun_phrase(tree: Tree, noun: int) -> list[int]:
-    """A noun with what belongs to it, less clauses and appositions."""
-    out: set[int] = set()
-    for child in tree.children[noun]:
-        if tree.tokens[child].dep in {"relcl", "appos", "acl"} and child > noun:
-            out.update(tree.subtree(child))
-    words = [i for i in tree.subtree(noun) if i not in out]
-    while words and tree.tokens[words[-1]].pos == "PUNCT":
-        words.pop()
-    return words
 
 
 def _coordinated(tree: Tree, begin: int) -> list[_Predicate]:
@@ -157,7 +158,10 @@ def _coordinated(tree: Tree, begin: int) -> list[_Predicate]:
     heads, at = [tree.root], tree.root
     while True:
         following = [c for c in tree.children[at] if tree.tokens[c].dep == "conj"]
-        if any(tree.tokens[c].dep == "cc" and tree.tokens[c].text.casefold() in {"or", "nor"} for c in tree.children[at]):
+        if any(
+            tree.tokens[c].dep == "cc" and tree.tokens[c].text.casefold() in {"or", "nor"}
+            for c in tree.children[at]
+        ):
             return []  # alternatives: none of them is asserted
         if len(following) != 1 or not _separable(tree, heads[0], at, following[0]):
             break
@@ -182,13 +186,19 @@ def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
     rest = set(range(words[0], len(tokens))) - set(words)
     if any(not tokens[i].pos == "PUNCT" for i in rest) or words[0] <= before:
         return False
-    between = [tokens[c] for c in tree.children[before] if before < c < words[0] and tokens[c].dep in {"cc", "punct"}]
+    between = [
+        tokens[c]
+        for c in tree.children[before]
+        if before < c < words[0] and tokens[c].dep in {"cc", "punct"}
+    ]
     words_between = {t.text.casefold() for t in between if t.dep == "cc"}
     if not between or words_between - {"and", "but", "yet"}:
         return False
     own = tree.subject(head)
     if own is not None:
-        if not tree.finite(head) or tokens[own].dep == "expl" and tokens[own].text.casefold() == "it":
+        if not tree.finite(head) or (
+            tokens[own].dep == "expl" and tokens[own].text.casefold() == "it"
+        ):
             return False
         return not _unread_pronoun(tree, main, own)
     if any(c for c in tree.children[head] if tokens[c].dep in {"mark", "advcl"} and c < head):
@@ -199,8 +209,15 @@ def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
         return False
     if len([i for i in words if tokens[i].pos not in {"PUNCT", "CCONJ"}]) < 2:  # noqa: PLR2004
         return False
-    if any(tokens[c].dep in {"aux", "neg"} and tokens[c].lemma == "do" and tokens[c].tag != "VBZ" and c == words[0]
-           and tokens[head].tag == "VB" and not _same_number(tree, main) for c in tree.children[head]):
+    if any(
+        tokens[c].dep in {"aux", "neg"}
+        and tokens[c].lemma == "do"
+        and tokens[c].tag != "VBZ"
+        and c == words[0]
+        and tokens[head].tag == "VB"
+        and not _same_number(tree, main)
+        for c in tree.children[head]
+    ):
         return False  # "so don't be surprised": an order
     if not _same_time(tree, main, head):
         return False
@@ -221,12 +238,18 @@ def _same_time(tree: Tree, main: int, head: int) -> bool:
     """
     past, present = {"VBD"}, {"VBZ", "VBP", "MD"}
     one, two = _tense(tree, main), _tense(tree, head)
-    return not two or not one or (one in past) is (two in past) and (one in present) is (two in present)
+    return (
+        not two
+        or not one
+        or ((one in past) is (two in past) and (one in present) is (two in present))
+    )
 
 
 def _tense(tree: Tree, head: int) -> str:
     """The tag of the finite word of a predicate; empty when it has none of its own."""
-    helpers = [c for c in tree.children[head] if tree.tokens[c].dep in {"aux", "auxpass"} and c < head]
+    helpers = [
+        c for c in tree.children[head] if tree.tokens[c].dep in {"aux", "auxpass"} and c < head
+    ]
     for index in (*helpers, head):
         if tree.tokens[index].tag in {"VBD", "VBZ", "VBP", "MD"}:
             return tree.tokens[index].tag
@@ -252,39 +275,11 @@ def _unread_pronoun(tree: Tree, main: int, own: int) -> bool:
     rivals = [
         t
         for i, t in enumerate(tree.tokens[:own])
-        if i != subject and t.dep in {"dobj", "pobj", "dative", "nsubj", "attr"} and agrees(t, word, many=plural(tree, i))
+        if i != subject
+        and t.dep in {"dobj", "pobj", "dative", "nsubj", "attr"}
+        and agrees(t, word, many=plural(tree, i))
     ]
-    return any(word == "they" or t.ent == "PERSON" or _HUMAN.match(t.lemma) for t in rivals)
-
-
-_HUMAN = re.compile(
-    r".*(?:man|woman|person|girl|boy|mother|father|mom|dad|sister|brother|wife|husband|daughter|son|king|queen|prince|princess|"
-    r"friend|boss|guy|lady|child|kid|nurse|judge|president|chief|guest|client|patient|student|agent|resident|pilot|athlete|"
-    r"spouse|uncle|aunt|cousin|nephew|niece|[^h]er|or|ist|ian|eer|ess)$",
-    re.I,
-)
-
-
-def agrees(token: Token, pronoun: str, *, many: bool) -> bool:
-    """Whether a noun can be what a pronoun means."""
-    if not token.tag.startswith("NN"):
-        return False
-    if pronoun == "they":
-        return many or token.ent in {"ORG", "NORP"}
-    if many:
-        return False
-    if pronoun in {"he", "she"}:
-        # The small pipeline takes many a name for a place or a firm, so any name will do.
-        return token.ent == "PERSON" or token.tag == "NNP" or _HUMAN.match(token.lemma) is not None
-    return token.ent != "PERSON"
-
-
-def plural(tree: Tree, index: int) -> bool:
-    token = tree.tokens[index]
-    joined = any(
-        tree.tokens[c].dep == "conj" for c in tree.children[index]
-    )
-    return joined or (token.tag in {"NNS", "NNPS"} and token.ent not in {"ORG", "GPE", "PRODUCT", "WORK_OF_ART"})
+    return any(word == "they" or human(t) for t in rivals)
 
 
 def _auxiliary(tree: Tree, main: int, head: int) -> str | None:
@@ -355,16 +350,26 @@ def _relative_at_end(tree: Tree, last: _Predicate) -> tuple[int, int, list[int]]
     for index in range(last.head + 1, len(tokens)):
         if tokens[index].dep != "relcl" or not tree.finite(index):
             continue
-        words = [i for i in tree.subtree(index) if not (tokens[i].pos == "PUNCT" and i == len(tokens) - 1)]
+        words = [
+            i
+            for i in tree.subtree(index)
+            if not (tokens[i].pos == "PUNCT" and i == len(tokens) - 1)
+        ]
         noun = tokens[index].head
         if words != list(range(words[0], words[-1] + 1)) or tokens[words[0] - 1].text != ",":
             continue
         if any(tokens[i].pos != "PUNCT" for i in range(words[-1] + 1, len(tokens))):
             continue
         who = tokens[words[0]]
-        if who.text.casefold() not in {"who", "which"} or who.head != index or who.dep not in {"nsubj", "nsubjpass"}:
+        if (
+            who.text.casefold() not in {"who", "which"}
+            or who.head != index
+            or who.dep not in {"nsubj", "nsubjpass"}
+        ):
             continue
-        if who.text.casefold() == "which" and (tokens[index].lemma in _CLAUSAL or _hangs_on_noun(tree, noun)):
+        if who.text.casefold() == "which" and (
+            tokens[index].lemma in _CLAUSAL or _hangs_on_noun(tree, noun)
+        ):
             continue  # may refer to the whole clause, or to the noun before
         if tokens[noun].pos not in {"NOUN", "PROPN"} or noun + 2 < words[0]:
             continue
@@ -448,7 +453,8 @@ class _Maker:
         tokens = self.tree.tokens
         root = self.tree.root
         return tokens[root].tag == "VBD" or any(
-            tokens[c].dep in {"aux", "auxpass"} and tokens[c].tag == "VBD" for c in self.tree.children[root]
+            tokens[c].dep in {"aux", "auxpass"} and tokens[c].tag == "VBD"
+            for c in self.tree.children[root]
         )
 
     def _other(self, predicate: _Predicate, words: list[int]) -> Part:
@@ -462,8 +468,8 @@ class _Maker:
         main = tree.tokens[self._head_of_subject()]
         if own.text.casefold() in _PERSONAL:
             same = own.text.casefold() == main.text.casefold()
-            swap[predicate.subject] = self._say(self.subject) if not same else swap.get(
-                self._head_of_subject(), own.text
+            swap[predicate.subject] = (
+                self._say(self.subject) if not same else swap.get(self._head_of_subject(), own.text)
             )
         lead = self._say(self.fronted)
         return self._part(words, " ".join(x for x in (lead, tree.render(words, swap)) if x))
@@ -485,11 +491,15 @@ class _Maker:
         tokens = self.tree.tokens
         kept = list(words)
         last = len(tokens) - 1
-        while len(kept) > 1 and (
-            tokens[kept[-1]].dep == "cc" or tokens[kept[-1]].text in {",", ";", ":", "–", "—", "-"}  # noqa: RUF001
-        ) and kept[-1] != last:
+        while (
+            len(kept) > 1
+            and (
+                tokens[kept[-1]].dep == "cc"
+                or tokens[kept[-1]].text in {",", ";", ":", "–", "—", "-"}  # noqa: RUF001
+            )
+            and kept[-1] != last
+        ):
             text = text.rstrip()
             word = tokens[kept.pop()].text
-            if text.endswith(word):
-                text = text[: -len(word)]
+            text = text.removesuffix(word)
         return Part(tokens[kept[0]].start, tokens[kept[-1]].end, as_sentence(text))

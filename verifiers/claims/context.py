@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 _FOLLOWING = re.compile(
     r"(?:,?\s*(?:as follows|(?:which\s+)?includ(?:es?|ing)(?: the following)?|(?:are\s+)?(?:listed|given|shown|described)?\s*below"
     r"|such as)|\s+the following)\s*:$",
-    re.I,
+    re.IGNORECASE,
 )
-_FOLLOWING_NOUN = re.compile(r"\b(?:the\s+)?following\s+(?P<noun>(?:[\w-]+\s+){0,3}?[\w-]+)\s*:$", re.I)
+_FOLLOWING_NOUN = re.compile(
+    r"\b(?:the\s+)?following\s+(?P<noun>(?:[\w-]+\s+){0,3}?[\w-]+)\s*:$", re.IGNORECASE
+)
 _HERE = re.compile(
     r"(?:here(?:['’]s|\s+is|\s+are)|below(?:\s+is|\s+are)|the\s+following(?:\s+is|\s+are)|these\s+are|this\s+is)\s+"  # noqa: RUF001
     r"(?:(?:a|an|the|some|my|your|quick|brief)\s+){0,2}(?:(?:list|summary|overview|breakdown)\s+of\s+(?:the\s+)?)?",
-    re.I,
+    re.IGNORECASE,
 )
 _ENDS_OPEN = re.compile(
     r"\b(?:is|are|was|were|be|includes?|included|contains?|offers?|provides?|covers?|requires?|has|have|had|of|for|by|in|"
     r"to|with|from|at|on|needs?|gets?|supports?|allows?|comprises?|and|or|that|can|will|must|should|may|do|does|lists?|states?|says?)\s*:$",
-    re.I,
+    re.IGNORECASE,
 )
 _BARE_LEAD = re.compile(
     r"\b(?:following|below|as follows|steps?|here\b.*|these|includes?|including|such as|tips?|points?|examples?|ways?|"
     r"reasons?|benefits?|features?|options?|details?|are|is|highlights?|summary|takeaways?|facts?)\s*:$",
-    re.I,
+    re.IGNORECASE,
 )
 _LABEL = re.compile(r"(?P<label>[^\s:.!?][^:.!?\n]{0,58}?)\s*[:–—]\s+(?=\S)")  # noqa: RUF001
 _TICK = re.compile(r"[✓✔✅☑🗸]")
@@ -40,12 +42,16 @@ _CROSS = re.compile(r"[✗✘❌✕✖❎]")
 _KEY_HEADER = re.compile(
     r"(?:#|no\.?|field|attribute|property|item|parameter|metric|feature|category|aspect|detail|key|name|topic|characteristic|"
     r"specification|criteri(?:on|a)|question|information|fact)s?$",
-    re.I,
+    re.IGNORECASE,
 )
 _VALUE_HEADER = re.compile(
-    r"(?:value|detail|description|information|info|answer|data|result|specification|notes?|fact|explanation|content)s?$", re.I
+    r"(?:value|detail|description|information|info|answer|data|result|specification|notes?|fact|explanation|content)s?$",
+    re.IGNORECASE,
 )
-_ASSERTS_NUMBER = re.compile(r"\d[\d.,]*\s?%|[$€£¥₹]\s?\d|\d[\d.,]*\s?(?:percent|million|billion|dollars|euros)\b", re.I)
+_ASSERTS_NUMBER = re.compile(
+    r"\d[\d.,]*\s?%|[$€£¥₹]\s?\d|\d[\d.,]*\s?(?:percent|million|billion|dollars|euros)\b",
+    re.IGNORECASE,
+)
 
 
 def with_lead(lead: str, item: str) -> str:
@@ -64,9 +70,15 @@ def with_lead(lead: str, item: str) -> str:
     noun = _FOLLOWING_NOUN.search(lead)
     if noun:
         return as_sentence(f"{lead[: noun.start()]}{_lowered(item)}")
-    if _FOLLOWING.search(lead) and not re.search(r"as follows|below", lead, re.I):
+    if _FOLLOWING.search(lead) and not re.search(r"as follows|below", lead, re.IGNORECASE):
         verb = _FOLLOWING.search(lead)
-        kept = re.match(r"\s*,?\s*(?:which\s+)?(includ(?:es?|ing)|such as)", verb.group(), re.I) if verb else None
+        kept = (
+            re.match(
+                r"\s*,?\s*(?:which\s+)?(includ(?:es?|ing)|such as)", verb.group(), re.IGNORECASE
+            )
+            if verb
+            else None
+        )
         middle = f" {kept.group(1)}" if kept else ""
         stem = lead[: verb.start()] if verb else lead
         return as_sentence(f"{stem}{middle} {_lowered(item)}")
@@ -91,7 +103,7 @@ def asserts(heading: str) -> bool:
 
 
 def label_of(text: str) -> re.Match[str] | None:
-    """The label a text opens with: "Price: ...", "Shipping - ...". """
+    """The label a text opens with: "Price: ...", "Shipping - ..."."""
     match = _LABEL.match(text)
     return match if match and len(match.group("label").split()) <= 6 else None  # noqa: PLR2004
 
@@ -107,9 +119,13 @@ def _lowered(item: str) -> str:
 
 # Lower-casing a name would be worse than a stray capital, so only words that cannot be one.
 _COMMON = frozenset(
-    "a an the free all any each every one two three four five six seven eight nine ten up unlimited full no not more less "
-    "your our their its his her this that these those access support to in on at by for from with of and or as "
-    "twenty thirty forty fifty sixty hundred single double triple basic advanced daily weekly monthly annual new many most some several both".split()
+    """
+    a an the free all any each every one two three four five six seven eight nine ten up
+    unlimited full no not more less your our their its his her this that these those
+    access support to in on at by for from with of and or as twenty thirty forty fifty
+    sixty hundred single double triple basic advanced daily weekly monthly annual new
+    many most some several both
+    """.split()  # noqa: SIM905
 )
 
 
@@ -151,7 +167,11 @@ def _read_cell(subject: str, head: str, value: str, heads: Sequence[str]) -> str
         return as_sentence(f"{subject}: {value}")
     if not head:
         return as_sentence(f"{subject}: {value}")
-    return as_sentence(f"{subject}: {head} is {value}" if len(value.split()) <= 8 else f"{subject}: {head}: {value}")  # noqa: PLR2004
+    return as_sentence(
+        f"{subject}: {head} is {value}"
+        if len(value.split()) <= 8
+        else f"{subject}: {head}: {value}"
+    )  # noqa: PLR2004
 
 
 def _join(heads: Sequence[str], index: int, text: str) -> str:

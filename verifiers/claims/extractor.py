@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from verifiers import rules
-from verifiers.citations import Resolver, find_outside
 from verifiers.claims.blocks import BlockKind, segment
 from verifiers.claims.facets import facets
+from verifiers.claims.finder import find_outside
 from verifiers.claims.markers import attach, drops, merge
 from verifiers.claims.reader import Reader
+from verifiers.claims.sources import Resolver
 from verifiers.claims.units import units_of
 from verifiers.types import Claim, Span
 
@@ -96,7 +97,9 @@ class Extractor:
                 kind=draft.kind,
                 sentence=draft.sentence,
                 hypothesis=draft.hypothesis,
-                facets=facets(draft.hypothesis, draft.tokens) if draft.skip is None else frozenset(),
+                facets=facets(draft.hypothesis, draft.tokens)
+                if draft.skip is None
+                else frozenset(),
                 skip=draft.skip,
                 citations=behind[number - 1],
             )

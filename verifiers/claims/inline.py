@@ -24,7 +24,9 @@ class View:
 
     text: str
     origin: array[int]
-    wide: dict[int, int]  # clean characters that stand for more (an entity, a link): where that ends
+    wide: dict[
+        int, int
+    ]  # clean characters that stand for more (an entity, a link): where that ends
     early: dict[int, int]  # and where it begins, for those that open a link
 
     @classmethod
@@ -35,14 +37,14 @@ class View:
     def span(self, start: int, end: int) -> Span:
         """Where ``text[start:end]`` stands in the answer: from its first character to its last."""
         last = end - 1
-        return Span(self.early.get(start, self.origin[start]), self.wide.get(last, self.origin[last] + 1))
+        return Span(
+            self.early.get(start, self.origin[start]), self.wide.get(last, self.origin[last] + 1)
+        )
 
 
 # Zero-width and formatting characters, and variation selectors: invisible, and a way to hide.
 _INVISIBLE = "\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f"
-_EMOJI = (
-    "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
-)
+_EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
 _MARKUP = re.compile(
     rf"""
       (?P<space>\s+)

@@ -18,7 +18,11 @@ def make_extractor(language: str = "en", pipeline: str | None = None) -> ClaimEx
     Returns:
         An extractor. Nothing is loaded before its first use.
     """
-    english = language.split("-")[0].split("_")[0].casefold() in {"en", "eng", "english"}
+    english = language.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0].casefold() in {
+        "en",
+        "eng",
+        "english",
+    }
     if pipeline == "rules" or (pipeline is None and not english):
         return Extractor(RuleParser())
     names = ENGLISH if pipeline is None else (pipeline,)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"\[(?P<label>(?:\[[^\[\]\n]*\]|[^\[\]\n])+)\]\(")
 _BARE_LABEL = re.compile(
     r"\W*(?:\d{1,3}|source|src|ref|reference|link|cite|citation|here|https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4})\W*$",
-    re.I,
+    re.IGNORECASE,
 )
 _OPEN, _CLOSE = "([<", ")]>"
 
@@ -65,10 +65,18 @@ def drops(answer: str, found: Sequence[Citation]) -> list[Span]:
 def _held(answer: str, span: Span) -> Span:
     """The span with the bracket pair directly around it, if there is one."""
     start, end = span.start, span.end
-    lead = re.search(r"\((?:sources?|see|ref|via|link)?\s*:?\s*$", answer[max(0, start - 16) : start], re.I)
+    lead = re.search(
+        r"\((?:sources?|see|ref|via|link)?\s*:?\s*$",
+        answer[max(0, start - 16) : start],
+        re.IGNORECASE,
+    )
     if lead and answer[end : end + 1] == ")":
         return Span(start - len(lead.group()), end + 1)
-    if start and answer[start - 1] in _OPEN and answer[end : end + 1] == _CLOSE[_OPEN.index(answer[start - 1])]:
+    if (
+        start
+        and answer[start - 1] in _OPEN
+        and answer[end : end + 1] == _CLOSE[_OPEN.index(answer[start - 1])]
+    ):
         return Span(start - 1, end + 1)
     return span
 

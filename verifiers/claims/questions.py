@@ -15,25 +15,37 @@ from verifiers.claims.tree import Tree, as_sentence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_YES = re.compile(r"(?:yes|yeah|yep|yup|correct|true|right|indeed|affirmative|that(?:['’]s| is) (?:right|correct|true))\b", re.I)  # noqa: RUF001
-_NO = re.compile(r"(?:no|nope|nah|incorrect|false|wrong|negative|that(?:['’]s| is) (?:wrong|incorrect|false|not (?:right|true|correct)))\b", re.I)  # noqa: RUF001
+_YES = re.compile(
+    r"(?:yes|yeah|yep|yup|correct|true|right|indeed|affirmative|that(?:['’]s| is) (?:right|correct|true))\b",
+    re.IGNORECASE,
+)  # noqa: RUF001
+_NO = re.compile(
+    r"(?:no|nope|nah|incorrect|false|wrong|negative|that(?:['’]s| is) (?:wrong|incorrect|false|not (?:right|true|correct)))\b",
+    re.IGNORECASE,
+)  # noqa: RUF001
 _AUXILIARIES = frozenset(
-    "is are was were am do does did can could will would should shall may might must has have had".split()
+    """
+    is are was were am do does did can could will would should shall may might must has
+    have had
+    """.split()  # noqa: SIM905
 )
 # Questions typed without their mark, and orders that ask.
 _ASKS = re.compile(
     r"(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|"
     r"name|list|tell|give|state|identify|find|define|explain|describe)$",
-    re.I,
+    re.IGNORECASE,
 )
 _WH = frozenset({"who", "whom", "whose", "what", "which", "when", "where", "why", "how"})
 _PREPOSITION = re.compile(
     r"(?:in|on|at|by|from|since|until|during|before|after|around|between|near|to|into|inside|outside|over|under|"
     r"through|via|with|for|about|every|each|next|last|as|within|because|due|there|here)\b",
-    re.I,
+    re.IGNORECASE,
 )
-_YEAR = re.compile(r"(?:the\s+)?(?:early\s+|late\s+|mid-?\s*)?(?:\d{3,4}s?|\w+\s+(?:1\d|20)\d\d|january|february|march|april|may|june|july|"
-                   r"august|september|october|november|december|spring|summer|autumn|fall|winter)\b[^\d]*$", re.I)
+_YEAR = re.compile(
+    r"(?:the\s+)?(?:early\s+|late\s+|mid-?\s*)?(?:\d{3,4}s?|\w+\s+(?:1\d|20)\d\d|january|february|march|april|may|june|july|"
+    r"august|september|october|november|december|spring|summer|autumn|fall|winter)\b[^\d]*$",
+    re.IGNORECASE,
+)
 
 
 def polarity(text: str) -> bool | None:
@@ -86,7 +98,12 @@ class Question:
         if rest and rest[0] < who[0]:
             # "Isn't the fee refundable?"
             rest = [i for i in rest if tree.tokens[i].dep != "neg"]
-        words = [tree.render(who), tree.tokens[aux].text.casefold(), "" if yes else "not", tree.render(rest)]
+        words = [
+            tree.render(who),
+            tree.tokens[aux].text.casefold(),
+            "" if yes else "not",
+            tree.render(rest),
+        ]
         return as_sentence(" ".join(word for word in words if word))
 
     def with_fragment(self, fragment: str) -> str:
@@ -105,13 +122,28 @@ class Question:
         word = tree.tokens[place].text.casefold()
         top = self._top(asked)
         token = tree.tokens[top]
-        before = tree.render([i for i in range(asked[0]) if tree.tokens[i].pos == "ADP"]) if asked[0] else ""
+        before = (
+            tree.render([i for i in range(asked[0]) if tree.tokens[i].pos == "ADP"])
+            if asked[0]
+            else ""
+        )
         rest = [i for i in self._body() if i > asked[-1]]
         words = {tree.tokens[i].text.casefold() for i in rest}
-        if not rest or words & {"or"} or any(tree.tokens[i].tag in {"WRB", "WP", "WDT"} and tree.tokens[i - 1].dep == "cc" for i in rest):
+        if (
+            not rest
+            or words & {"or"}
+            or any(
+                tree.tokens[i].tag in {"WRB", "WP", "WDT"} and tree.tokens[i - 1].dep == "cc"
+                for i in rest
+            )
+        ):
             return ""  # a choice, or two questions in one
         aux = rest[0] if tree.tokens[rest[0]].text.casefold() in _AUXILIARIES else None
-        if token.dep in {"nsubj", "nsubjpass"} and word != "how" and (aux is None or tree.tokens[aux].dep != "ROOT" or token.dep == "nsubjpass"):
+        if (
+            token.dep in {"nsubj", "nsubjpass"}
+            and word != "how"
+            and (aux is None or tree.tokens[aux].dep != "ROOT" or token.dep == "nsubjpass")
+        ):
             if aux is not None and self._subject_after(aux) is not None:
                 return self._inverted(piece, rest, aux, word, asked, before)
             return as_sentence(f"{piece} {tree.render(rest)}")
@@ -144,20 +176,33 @@ class Question:
             answer = f"{before} {answer}"
         if verb in {"do", "does", "did"}:
             # The small parser takes "cost" and "end" for nouns here; the root is the verb.
-            if not others or (tree.tokens[others[0]].pos not in {"VERB", "AUX"} and others[0] != tree.root):
+            if not others or (
+                tree.tokens[others[0]].pos not in {"VERB", "AUX"} and others[0] != tree.root
+            ):
                 return ""
             if verb == "does":
                 swap[others[0]] = _third_person(tree.tokens[others[0]].text)
             verb = verb if verb == "did" else ""
         # The answer goes behind the verb and its particles, before what else was said.
         cut = 0
-        while aux != tree.root and cut < len(others) and (
-            tree.tokens[others[cut]].pos in {"VERB", "AUX", "PART"} or tree.tokens[others[cut]].dep in {"prt", "neg", "advmod"}
+        while (
+            aux != tree.root
+            and cut < len(others)
+            and (
+                tree.tokens[others[cut]].pos in {"VERB", "AUX", "PART"}
+                or tree.tokens[others[cut]].dep in {"prt", "neg", "advmod"}
+            )
         ):
             cut += 1
-        if word in {"when", "where", "why"} and aux != tree.root or before:
+        if (word in {"when", "where", "why"} and aux != tree.root) or before:
             cut = len(others)
-        words = [tree.render(who), verb, tree.render(others[:cut], swap), answer, tree.render(others[cut:], swap)]
+        words = [
+            tree.render(who),
+            verb,
+            tree.render(others[:cut], swap),
+            answer,
+            tree.render(others[cut:], swap),
+        ]
         return as_sentence(" ".join(part for part in words if part))
 
     def _shaped(self, piece: str, word: str, asked: list[int]) -> str:
@@ -171,19 +216,31 @@ class Question:
         if word == "where" and not _PREPOSITION.match(piece):
             return "in " + piece
         if word == "why":
-            return low if re.match(r"(?:because|due|to|since|as|for)\b", low, re.I) else ""
+            return low if re.match(r"(?:because|due|to|since|as|for)\b", low, re.IGNORECASE) else ""
         if word == "how":
             if len(asked) == 1:
-                return low if re.match(r"(?:by|through|via|with|using|from)\b", low, re.I) else ""
+                return (
+                    low
+                    if re.match(r"(?:by|through|via|with|using|from)\b", low, re.IGNORECASE)
+                    else ""
+                )
             nouns = tree.render(asked[2:])
-            if nouns and re.fullmatch(r"[\d.,]+|[a-z-]+", piece, re.I) and not re.search(r"\bhow\b", nouns, re.I):
+            if (
+                nouns
+                and re.fullmatch(r"[\d.,]+|[a-z-]+", piece, re.IGNORECASE)
+                and not re.search(r"\bhow\b", nouns, re.IGNORECASE)
+            ):
                 return f"{piece} {nouns}"
         return low
 
     def _body(self) -> list[int]:
         if self.tree is None:
             return []
-        return [i for i, t in enumerate(self.tree.tokens) if t.text not in {"?", "？"} and t.pos != "SPACE"]  # noqa: RUF001
+        return [
+            i
+            for i, t in enumerate(self.tree.tokens)
+            if t.text not in {"?", "？"} and t.pos != "SPACE"
+        ]  # noqa: RUF001
 
     def _fronted_auxiliary(self, place: int) -> int | None:
         if self.tree is None or len(self.tree.tokens) <= place:
@@ -197,7 +254,11 @@ class Question:
             return None
         for index in range(aux + 1, len(tree.tokens)):
             token = tree.tokens[index]
-            if token.dep in {"nsubj", "nsubjpass", "expl"} and token.head in {tree.root, aux, tree.tokens[aux].head}:
+            if token.dep in {"nsubj", "nsubjpass", "expl"} and token.head in {
+                tree.root,
+                aux,
+                tree.tokens[aux].head,
+            }:
                 return index
         return self._loose_subject(aux)
 
@@ -207,7 +268,12 @@ class Question:
         if tree is None or tree.tokens[aux].lemma != "be":
             return None
         return next(
-            (i for i in tree.children[aux] if i > aux and tree.tokens[i].dep in {"attr", "nsubj", "dep", "npadvmod"}), None
+            (
+                i
+                for i in tree.children[aux]
+                if i > aux and tree.tokens[i].dep in {"attr", "nsubj", "dep", "npadvmod"}
+            ),
+            None,
         )
 
     def _asked(self, place: int) -> list[int]:
@@ -227,8 +293,12 @@ class Question:
                 break
             at = head
         limit = next(
-            (i for i in range(place + 1, len(tree.tokens)) if tree.tokens[i].text.casefold() in _AUXILIARIES
-             or tree.tokens[i].pos in {"VERB", "AUX"}),
+            (
+                i
+                for i in range(place + 1, len(tree.tokens))
+                if tree.tokens[i].text.casefold() in _AUXILIARIES
+                or tree.tokens[i].pos in {"VERB", "AUX"}
+            ),
             len(tree.tokens),
         )
         words = [i for i in tree.subtree(at) if place <= i < limit]
@@ -243,7 +313,10 @@ class Question:
         if tree is None:
             return words[0]
         inside = set(words)
-        return next((i for i in words if tree.tokens[i].head not in inside or tree.tokens[i].head == i), words[0])
+        return next(
+            (i for i in words if tree.tokens[i].head not in inside or tree.tokens[i].head == i),
+            words[0],
+        )
 
 
 def _third_person(verb: str) -> str:

@@ -17,9 +17,9 @@ from verifiers.types import ClaimKind, SkipReason, Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verifiers.citations import Resolver
     from verifiers.claims.blocks import Block
     from verifiers.claims.inline import View
+    from verifiers.claims.sources import Resolver
     from verifiers.text import Sentence
     from verifiers.types import Citation
 
@@ -36,11 +36,14 @@ _KINDS = {
 _REFERENCES = re.compile(
     r"(?:sources?|references?|bibliography|citations?|works\s+cited|further\s+reading|footnotes?|"
     r"(?:sources?|references?)\s+(?:used|cited|consulted))\s*:?\s*$",
-    re.I,
+    re.IGNORECASE,
 )
-_SOURCE_LINE = re.compile(r"(?:sources?|references?|citations?)\s*:\s*\S", re.I)
-_URL = re.compile(r"https?://\S+|www\.\S+", re.I)
-_YEAR_REFERENCE = re.compile(r"\((?:19|20)\d\d[a-z]?\)|,\s(?:19|20)\d\d[.)]?\s*$|\bpp?\.\s*\d|\bdoi\b|\bet al\b|\bvol\.", re.I)
+_SOURCE_LINE = re.compile(r"(?:sources?|references?|citations?)\s*:\s*\S", re.IGNORECASE)
+_URL = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
+_YEAR_REFERENCE = re.compile(
+    r"\((?:19|20)\d\d[a-z]?\)|,\s(?:19|20)\d\d[.)]?\s*$|\bpp?\.\s*\d|\bdoi\b|\bet al\b|\bvol\.",
+    re.IGNORECASE,
+)
 _CONTENT = re.compile(r"\w")
 _STRESS = frozenset("*_`~")
 _SHORT = 14  # words; a longer text without a verb is not a short answer
@@ -112,7 +115,9 @@ class Reader:
         self.drafts.append(Draft(span, unit.span, kind, text, skip=reason))
 
     def _row(self, unit: Unit) -> None:
-        statements = context.row_statements(self.answer, unit.block, self._table_header(unit), self.cuts)
+        statements = context.row_statements(
+            self.answer, unit.block, self._table_header(unit), self.cuts
+        )
         if not statements:
             self._blank(unit)
         for statement in statements:
@@ -190,7 +195,9 @@ class Reader:
         self._answered = True
         states = tree.statement()
         if kind is ClaimKind.LIST_ITEM and lead and not (states and len(whole.split()) > 3):  # noqa: PLR2004
-            self.drafts.append(Draft(span, edge, kind, context.with_lead(lead, whole), sentence.tokens))
+            self.drafts.append(
+                Draft(span, edge, kind, context.with_lead(lead, whole), sentence.tokens)
+            )
             return
         found = clauses.parts(tree, swap, begin)
         if not found:
@@ -231,7 +238,7 @@ class Reader:
 
     def _reference(self, text: str, *, states: bool) -> bool:
         """Whether a line names a source rather than states something."""
-        bare = re.sub(r"^(?:sources?|references?|citations?)\s*:\s*", "", text, flags=re.I)
+        bare = re.sub(r"^(?:sources?|references?|citations?)\s*:\s*", "", text, flags=re.IGNORECASE)
         if _REFERENCES.match(text) or not _CONTENT.search(_URL.sub("", bare)):
             return True
         if self.resolver.find(bare.strip(" .")) is not None or _YEAR_REFERENCE.search(bare):
@@ -258,7 +265,7 @@ class Reader:
 _ECHO = re.compile(
     r"(?:it|he|she|they|you|we|i|this|that|there|these|those)\s+(?:(?:is|are|was|were|do|does|did|can|could|will|would|should|"
     r"has|have|had|may|might|must)(?:\s*n[o'’]t)?|cannot|won['’]t|can['’]t)\s*[.!]*$",  # noqa: RUF001
-    re.I,
+    re.IGNORECASE,
 )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from verifiers.claims.clauses import agrees, noun_phrase, plural
+from verifiers.claims.nouns import agrees, noun_phrase, plural
 
 if TYPE_CHECKING:
     from verifiers.claims.tree import Tree
@@ -68,12 +68,19 @@ class Salience:
     def read(self, tree: Tree, swap: dict[int, str]) -> None:
         """Remember what a sentence was about."""
         subject = tree.subject(tree.root)
-        if subject is None and tree.tokens[tree.root].pos in {"NOUN", "PROPN"} and len(tree.tokens) <= _LONGEST:
+        if (
+            subject is None
+            and tree.tokens[tree.root].pos in {"NOUN", "PROPN"}
+            and len(tree.tokens) <= _LONGEST
+        ):
             subject = tree.root  # a heading, or a sentence without a verb
         people = [
             self._mention(tree, i, swap)
             for i, t in enumerate(tree.tokens)
-            if t.ent == "PERSON" and t.pos == "PROPN" and t.dep not in {"compound", "poss"} and t.tag == "NNP"
+            if t.ent == "PERSON"
+            and t.pos == "PROPN"
+            and t.dep not in {"compound", "poss"}
+            and t.tag == "NNP"
         ]
         self._people = [m for m in people if m is not None] or self._people
         self._age += 1
@@ -101,12 +108,25 @@ def _named(text: str, pos: str) -> str:
     low = first.casefold()
     if low in {"a", "an"} and rest and pos == "NOUN":
         return "the " + rest
-    if low in {"the", "this", "that", "these", "those", "our", "your", "his", "her", "its", "their", "my"}:
+    if low in {
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "our",
+        "your",
+        "his",
+        "her",
+        "its",
+        "their",
+        "my",
+    }:
         return low + " " + rest if rest else text
     return text
 
 
-_ADVISED = frozenset("recommend advise suggest note require".split())
+_ADVISED = frozenset(["recommend", "advise", "suggest", "note", "require"])
 
 
 def _impersonal(tree: Tree, subject: int) -> bool:
@@ -115,10 +135,15 @@ def _impersonal(tree: Tree, subject: int) -> bool:
         return False
     deps = {tree.tokens[c].dep for c in tree.children[tree.root] if c > tree.root}
     root = tree.tokens[tree.root]
-    if root.lemma == "be" and deps & {"ccomp", "xcomp", "advcl", "csubj"} and deps & {"acomp", "attr"}:
+    if (
+        root.lemma == "be"
+        and deps & {"ccomp", "xcomp", "advcl", "csubj"}
+        and deps & {"acomp", "attr"}
+    ):
         return True
     passive = any(tree.tokens[c].dep == "auxpass" for c in tree.children[tree.root])
     weather = root.lemma in {"rain", "snow", "seem", "appear", "take"} and "ccomp" in deps
     return weather or (
-        passive and (bool(deps & {"ccomp", "csubj"}) or (root.lemma in _ADVISED and "xcomp" in deps))
+        passive
+        and (bool(deps & {"ccomp", "csubj"}) or (root.lemma in _ADVISED and "xcomp" in deps))
     )

@@ -20,13 +20,15 @@ _GREETING = re.compile(
     r"|(?:best|kind|warm)?\s*regards|sincerely|cheers|bye|goodbye|take\s+care|good\s+luck|have\s+a\s+(?:great|nice|good)\s+\w+"
     r"|(?:sure|certainly|absolutely|of\s+course|great|okay|ok|alright|got\s+it|understood|no\s+problem|happy\s+to\s+help"
     r"|my\s+pleasure|sorry|apologies|(?:i\s+)?apologi[sz]e)(?:\s+thing)?)" + _END,
-    re.I,
+    re.IGNORECASE,
 )
 _PRAISE = re.compile(
     r"(?:that['’]?s|what)\s+(?:is\s+)?(?:a|an)?\s*(?:great|good|excellent|interesting|wonderful|fantastic)\s+"  # noqa: RUF001
-    r"(?:question|point|idea|topic)\b" + _END
-    + r"|(?:great|good|excellent|interesting)\s+question\b" + _END,
-    re.I,
+    r"(?:question|point|idea|topic)\b"
+    + _END
+    + r"|(?:great|good|excellent|interesting)\s+question\b"
+    + _END,
+    re.IGNORECASE,
 )
 _META = re.compile(
     r"(?:i\s+(?:really\s+|do\s+)?hope\s+(?:that\s+)?(?:this|that|it|you|these)\b.*(?:help|useful|clear|answer|clarif|well|informative|find)"
@@ -40,7 +42,7 @@ _META = re.compile(
     r"|i\s+(?:used|searched|read|looked|checked|reviewed|consulted|analy[sz]ed)\b[^.]{0,60}\b(?:documents?|sources?|context|files?|text|passages?)\b"
     r"|if\s+you(?:['’]d|\s+would)\s+like,?\s+i\s+can\b|(?:in\s+)?(?:short|summary|conclusion)\s*$"  # noqa: RUF001
     r"|(?:i\s+)?(?:apologi[sz]e|am\s+sorry|['’]m\s+sorry)\s+for\s+(?:the|any|my)\b)",  # noqa: RUF001
-    re.I,
+    re.IGNORECASE,
 )
 _MATERIAL = (
     r"(?:context|documents?|sources?|text|passages?|articles?|information|materials?|files?|excerpts?|"
@@ -64,7 +66,7 @@ _HEDGE = re.compile(
     r"|not\s+(?:enough|sufficient)\s+(?:information|context|data)|insufficient\s+(?:information|context|data)"
     r"|(?:unknown|not\s+(?:mentioned|specified|stated|available|applicable|provided|sure|given)|n/a|no\s+(?:answer|information|data|idea)|unanswerable|i\s+don['’]t\s+know|cannot\s+answer|can['’]t\s+answer)\s*[.!]*$"  # noqa: RUF001
     r")",
-    re.I,
+    re.IGNORECASE,
 )
 _INSTRUCTION = re.compile(
     r"(?:(?:please\s+)?(?:feel\s+free\s+to|do\s+not\s+hesitate\s+to|don['’]t\s+hesitate\s+to|let\s+me\s+know|let\s+us\s+know)\b"  # noqa: RUF001
@@ -72,7 +74,7 @@ _INSTRUCTION = re.compile(
     r"|(?:please\s+)?(?:note\s+that|remember|keep\s+in\s+mind)\s*[.:]?$"
     r"|(?:please\s+)?(?:ask|tell\s+me|share|provide|specify|clarify|rephrase)\s+(?:me\s+|us\s+)?(?:more|your|the|what|which|if|any|a)\b[^.]{0,80}(?:question|detail|context|information|document|help|mean|want|need)"
     r"|(?:please\s+)?(?:see|refer\s+to|check|consult)\s+(?:the\s+)?(?:above|below|following|sources?)\s*[.:]?$)",
-    re.I,
+    re.IGNORECASE,
 )
 _SAYS = r"(?:states?|says?|mentions?|indicates?|notes?|shows?|reports?|explains?|confirms?|suggests?|specif(?:y|ies)|tells?\s+us|reveals?)"
 _FRAMES = re.compile(
@@ -88,7 +90,7 @@ _FRAMES = re.compile(
     rf"|(?:the|this|your)\s+(?:\w+\s+){{0,2}}{_MATERIAL}(?:\s+(?:provided|above|\d+))?\s+(?:also\s+|clearly\s+|explicitly\s+)?{_SAYS}\s+that\s+"
     rf"|(?:source|document|doc|passage)\s+\d+\s+(?:also\s+)?{_SAYS}\s+that\s+"
     r"|(?:final\s+)?(?:short\s+)?(?:answer|response|conclusion|summary|tl;?dr|note|a)\s*:\s+|the\s+answer\s+is\s*:\s+)",
-    re.I,
+    re.IGNORECASE,
 )
 _LETTER = re.compile(r"\w")
 _QUESTION = re.compile(r"[?？؟;][\s\"'”’)\]»*_]*$")  # noqa: RUF001
@@ -143,5 +145,7 @@ def reason(text: str) -> SkipReason | None:
 
 def _turns(text: str) -> bool:
     """Whether a hedge goes on to state something: "I am not sure, but the fee is $30"."""
-    match = re.search(r"[,;:–—-]\s*(?:but|however|though|although|yet|except)\b(.*)$|\.\s+\w", text, re.I)  # noqa: RUF001
+    match = re.search(
+        r"[,;:–—-]\s*(?:but|however|though|although|yet|except)\b(.*)$|\.\s+\w", text, re.IGNORECASE
+    )  # noqa: RUF001
     return match is not None and len(text) - match.start() > 12  # noqa: PLR2004

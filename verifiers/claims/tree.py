@@ -63,7 +63,10 @@ class Tree:
 
     def statement(self) -> bool:
         """Whether the sentence has a finite predicate with a subject somewhere near its root."""
-        heads = [self.root, *(c for c in self.children[self.root] if self.tokens[c].dep in {"ccomp", "conj"})]
+        heads = [
+            self.root,
+            *(c for c in self.children[self.root] if self.tokens[c].dep in {"ccomp", "conj"}),
+        ]
         return any(
             self.tokens[h].pos in {"VERB", "AUX"} and self.finite(h) and self.subject(h) is not None
             for h in heads

@@ -38,7 +38,11 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
         begin = block.span.start
         for index, group in enumerate(groups):
             # Quote marks at the head of the next line belong to that line.
-            end = _line_head(answer, groups[index + 1][0].start) if index + 1 < len(groups) else block.span.end
+            end = (
+                _line_head(answer, groups[index + 1][0].start)
+                if index + 1 < len(groups)
+                else block.span.end
+            )
             span = rules.strip(answer, begin, end)
             if span is not None:
                 units.append(Unit(block, number, span, read(answer, group, inside)))
