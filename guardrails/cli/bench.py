@@ -78,6 +78,9 @@ def bench(  # noqa: PLR0917 - the options of a command
     threshold_limit: Annotated[
         int, typer.Option(help="Items of that file to use, drawn with --seed.", min=10)
     ] = 2000,
+    split: Annotated[
+        bool, typer.Option(help="Report by the 'dataset' key instead of by file.")
+    ] = False,
     cache: Annotated[
         Path, typer.Option(help="Folder of results; a stopped run goes on from it.")
     ] = Path(".groundrail-bench"),
@@ -95,14 +98,14 @@ def bench(  # noqa: PLR0917 - the options of a command
     A file has one JSON object a line with "source" (a text or a list of texts), "claim", "label"
     and optionally "question", "granularity" (claim or answer), "spans", "dataset" and "id".
     """
-    from verifiers.bench.items import by_dataset, read_items
+    from verifiers.bench.items import by_dataset, read_items, set_name
 
     columns = _columns(column)
     sets: dict[str, list[Item]] = {}
     for file in files:
-        for name, own in by_dataset(
-            read_items(file, columns=columns, limit=limit, seed=seed)
-        ).items():
+        items = read_items(file, columns=columns, limit=limit, seed=seed)
+        groups = by_dataset(items) if split else {set_name(file): items}
+        for name, own in groups.items():
             sets.setdefault(name, []).extend(own)
     held_out = (
         read_items(threshold_from, limit=threshold_limit, seed=seed) if threshold_from else None

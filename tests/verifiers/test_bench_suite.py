@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from verifiers.bench.items import BenchDataInvalid, Item, read_items
-from verifiers.bench.page import draw, render, reliability_curve, trade_off_curve
+from verifiers.bench.page import draw, reliability_curve, render, trade_off_curve
 from verifiers.bench.suite import ResultFile, arrays, difference, figures, means, run
 from verifiers.bench.systems import BareModel, Overlap, Pipeline, Result
 from verifiers.claims import make_extractor
@@ -45,7 +45,7 @@ ROWS = [
 
 
 def write(path, rows):
-    opened = gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")
+    opened = gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")  # noqa: SIM115
     with opened as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return path

@@ -106,7 +106,7 @@ def read_items(
             hint=f"Known keys: {', '.join(sorted(mapping))}.",
         )
     mapping |= columns or {}
-    name = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    name = set_name(path)
     items = [
         _item(_renamed(row, named, mapping), line, name, path, mapping) for line, row in _rows(path)
     ]
@@ -114,6 +114,11 @@ def read_items(
         kept = sorted(random.Random(seed).sample(range(len(items)), limit))  # noqa: S311
         items = [items[i] for i in kept]
     return items
+
+
+def set_name(path: Path) -> str:
+    """What a file's set is called: its name without endings."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
 
 
 # NLI files call the same two things by other names; both are taken without a mapping.
