@@ -69,6 +69,7 @@ OVER_BUDGET: dict[str, str] = {
 READS_ENVIRONMENT = {
     "guardrails.settings": "the one reader",
     "guardrails.gateway": "sets LiteLLM's switch against its import-time fetch",
+    "verifiers.backends.onnx": "sets ONNX Runtime's switch against its telemetry",
 }
 
 

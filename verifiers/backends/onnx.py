@@ -10,11 +10,17 @@ Weights stored as float16 are folded to float32 once, at load.
 from __future__ import annotations
 
 import hashlib
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+# From 1.32 on ONNX Runtime reports its use to its maker over the network, and keeps a database of
+# it in the user's home. What checks private answers must not, unless the application wants it to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - read when it is imported
+
 import onnxruntime as ort
 
 from verifiers.backends.config import ModelConfig, read_config
