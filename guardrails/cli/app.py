@@ -50,6 +50,10 @@ PARTS = {
         "guardrails.cli.review",
         "List, show and resolve the answers that wait for a person.",
     ),
+    "records": Part(
+        "guardrails.cli.records",
+        "List, show and replay what was recorded; export and import it; bring in what was spilled.",
+    ),
     "bench": Part(
         "guardrails.cli.bench",
         "Measure how well verifiers tell supported from unsupported, on labelled data.",

@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardrails.errors import (
-    ConfigInvalid,
-    RecordInvalid,
-    ReviewConflict,
-    SourceUnreadable,
-    StoreUnavailable,
-)
+from guardrails.cli.stores import AsJson, StoreUrl, opened_store, wants_json
+from guardrails.errors import RecordInvalid, ReviewConflict, SourceUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from guardrails.review import ClaimRuling, Review
-    from guardrails.store.protocol import Store
 
 _MAX_BYTES = 4 * 1024 * 1024
 
@@ -53,15 +47,6 @@ class StateOption(StrEnum):
     ALL = "all"
 
 
-StoreUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="The store; by default the one of the settings (store.url).",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reviewer = Annotated[
     str | None,
     typer.Option("--as", metavar="NAME", help="Who you are; by default your user name."),
@@ -91,12 +76,12 @@ def list_(
         groundrail review list
         groundrail review list --state all --json
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     from guardrails.cli import review_view as view
     from guardrails.review import ReviewState
 
     wanted = None if state is StateOption.ALL else ReviewState(state.value)
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         reviews = opened.list_reviews(wanted, route=route, limit=limit)
     if as_json:
         view.print_json([view.review_json(review) for review in reviews])
@@ -122,10 +107,10 @@ def show(
 
         groundrail review show 019cb1f2-...
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     from guardrails.cli import review_view as view
 
-    with _store(store) as opened:
+    with opened_store(store) as opened:
         review = opened.get_review(review_id)
         history = opened.history(review_id)
         record, texts, why = None, dict[str, str](), ""
@@ -163,11 +148,11 @@ def claim(
         groundrail review claim --next --minutes 30
         groundrail review claim 019cb1f2-... --as ann
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     if (review_id is None) == (not take_next):
         raise typer.BadParameter("give either an ID or --next")
     name = _reviewer(reviewer)
-    with _store(store) as opened, _usage_errors():
+    with opened_store(store) as opened, _usage_errors():
         if review_id is not None:
             review = opened.claim(review_id, name, minutes * 60)
         else:
@@ -196,8 +181,8 @@ def release(
 
         groundrail review release 019cb1f2-...
     """
-    _wants_json(ctx, wanted=as_json)
-    with _store(store) as opened, _usage_errors():
+    wants_json(ctx, wanted=as_json)
+    with opened_store(store) as opened, _usage_errors():
         review = opened.release(review_id, _reviewer(reviewer))
     _tell(review, as_json=as_json)
 
@@ -241,7 +226,7 @@ def resolve(
         groundrail review resolve 019cb1f2-... --reject --label c3=contradicted --note "30 days"
         echo "The term is 30 days." | groundrail review resolve 019cb1f2-... --edit -
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     from guardrails.review import Resolution, ReviewState, Ruling
 
     if [approve, reject, edit is not None].count(True) != 1:
@@ -254,7 +239,7 @@ def resolve(
             None if edit is None else _read(edit),
             tuple(_label(item) for item in label or ()),
         )
-    with _store(store) as opened, _usage_errors():
+    with opened_store(store) as opened, _usage_errors():
         if opened.get_review(review_id).state is ReviewState.OPEN:
             opened.claim(review_id, name, 60)
         review = opened.resolve(review_id, name, resolution, note)
@@ -262,35 +247,6 @@ def resolve(
 
 
 # --------------------------------------------------------------------------- shared
-
-
-@contextmanager
-def _store(url: str | None) -> Iterator[Store]:
-    from guardrails.build import spill_path
-    from guardrails.settings import load_settings
-    from guardrails.store import open_store
-
-    settings = load_settings()
-    address = url or settings.store.url
-    if address is None:
-        raise ConfigInvalid(
-            "No store is configured, so there is no review queue.",
-            hint="Set store.url in groundrail.yaml, or give --store URL.",
-        )
-    kind, _, path = address.partition(":///")
-    if kind == "sqlite" and path and not path.startswith("file:") and not Path(path).exists():
-        # Opening would make an empty one, and a typing error would look like an empty queue.
-        raise StoreUnavailable(
-            f"there is no store at {path}; nothing was made",
-            hint="A guarded call makes it, when its settings name the same store.",
-        )
-    store = open_store(
-        address, spill=spill_path(settings, address), timeout_s=settings.store.timeout
-    )
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -351,10 +307,3 @@ def _tell(review: Review, *, as_json: bool) -> None:
         view.print_json(view.review_json(review))
     else:
         view.print_state(review)
-
-
-def _wants_json(ctx: typer.Context, *, wanted: bool) -> None:
-    # The outermost handler then writes failures as JSON, too.
-    state = ctx.find_root().obj
-    if wanted and hasattr(state, "json"):
-        state.json = True

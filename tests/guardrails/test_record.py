@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from guardrails.digests import Digester, sortable_id
@@ -168,6 +168,12 @@ def policies(draw: st.DrawFn) -> object:
         **draw(changes),
     }
     if draw(st.booleans()):
+        body["limits"] = {
+            "attempts": draw(st.integers(1, 6)),
+            "seconds": draw(st.none() | st.floats(0.1, 120)),
+            "cost_usd": draw(st.none() | st.floats(0, 2)),
+        }
+    if draw(st.booleans()):
         body["kinds"] = {
             draw(st.sampled_from(["number", "sentence"])): {"on_unsupported": "refuse"}
         }
@@ -238,6 +244,7 @@ REQUEST = RequestInfo(
 )
 
 
+@settings(max_examples=100)
 @given(assessments, policies(), facts, spends, st.booleans())
 def test_replay_gives_the_same_action(found, policy, fact, spent, can_regenerate) -> None:
     """Whatever was found and whatever the policy: the record decides as the flow did."""
@@ -419,6 +426,22 @@ def test_a_regenerated_answer_shows_both_attempts() -> None:
     assert [a.decision.action for a in record.attempts] == [Action.REGENERATE, report.action]
     assert replay(record) is report.action
     assert redecide_attempt(record, 0, policy).action is Action.REGENERATE
+
+
+@pytest.mark.parametrize(
+    "spent",
+    [Spent(1, 1.0, 0.1), Spent(2, 1.0, 0.1), Spent(1, 9.0, 0.1), Spent(1, 1.0, 0.9), Spent(1)],
+)
+@pytest.mark.parametrize("can_regenerate", [True, False])
+def test_replay_depends_on_the_budget(spent: Spent, can_regenerate: bool) -> None:
+    """Attempts, seconds, cost, and cost not known: each comes back as it was."""
+    limits = {"attempts": 2, "seconds": 5.0, "cost_usd": 0.5}
+    policy = load_policy({"extends": "balanced", "limits": limits})
+    bad = _full()[0].verification.assessments
+    report = make_report(bad, policy=policy, spent=spent, can_regenerate=can_regenerate)
+    allowed = can_regenerate and spent == Spent(1, 1.0, 0.1)
+    assert (report.action is Action.REGENERATE) == allowed
+    assert replay(build_record(report, request=REQUEST, policy=policy).record) is report.action
 
 
 def test_a_failed_call_is_recorded_and_refuses() -> None:
