@@ -64,6 +64,7 @@ _ROW_START = re.compile(r"\s*(?:[-*+•◦▪●○]\s|\(?\d{1,3}[.)]\s|#{1,6}\s
 _WRAP_MIN = 50  # narrower text is not wrapped prose but fields, verse or a list
 _WRAP_MAX = 160  # wider text was never wrapped: each line is its own paragraph
 _LOOK = 48
+_LIST_DIGITS = 3
 
 
 class Edge(Enum):
@@ -90,12 +91,22 @@ def _edge(text: str, start: int, end: int) -> Edge:
     lower = word[0].islower()
     if mark != "." or text[start:end].startswith(("..", ".…")):
         quoted = any(c in _QUOTE_ENDS for c in text[start + 1 : end])
-        return Edge.NO if lower and (quoted or mark == "." or mark == "…") else Edge.YES
+        return Edge.NO if lower and (quoted or mark in {".", "…"}) else Edge.YES
     before = _LAST_WORD.search(text, max(0, start - _LOOK), start)
     last = before.group() if before else ""
     if lower and any(c in _QUOTE_ENDS for c in text[start + 1 : end]):
         return Edge.NO
+    if last.isdigit() and len(last) <= _LIST_DIGITS and _opens_line(text, start - len(last)):
+        return Edge.NO  # "2. Amount": the number of a paragraph
     return _after_word(last, word, lower=lower)
+
+
+def _opens_line(text: str, at: int) -> bool:
+    """Whether only marks stand between the beginning of a line and ``at``."""
+    head = text[max(0, at - _LOOK) : at]
+    if at > _LOOK and not _LINE.search(head):
+        return False
+    return not re.search(r"\w", _LINE.split(head)[-1])
 
 
 def _after_word(last: str, word: str, *, lower: bool) -> Edge:  # noqa: PLR0911
@@ -132,14 +143,14 @@ def _after_word(last: str, word: str, *, lower: bool) -> Edge:  # noqa: PLR0911
     if len(last) == 1 and last.isalpha():
         # An initial ("J. K. Rowling"), unless a sentence clearly begins ("vitamin C. The ...").
         return Edge.YES if word in _STARTERS and last != "I" else Edge.NO
-    if last.isdigit() and len(last) <= 3 and not last[0] == "0" and _counts(last, word):
+    if last.isdigit() and _counts(last, word):
         return Edge.NO
     return Edge.YES
 
 
 def _counts(last: str, word: str) -> bool:
     """Whether "3. mai" style ordinals are meant: a digit, a stop and a lower-case word."""
-    return len(last) <= 2 and word[0].islower()
+    return len(last) < _LIST_DIGITS and word[0].islower()
 
 
 def _line_breaks(text: str) -> Iterator[tuple[int, int]]:

@@ -171,7 +171,7 @@ def _read_cell(subject: str, head: str, value: str, heads: Sequence[str]) -> str
         f"{subject}: {head} is {value}"
         if len(value.split()) <= 8
         else f"{subject}: {head}: {value}"
-    )  # noqa: PLR2004
+    )
 
 
 def _join(heads: Sequence[str], index: int, text: str) -> str:

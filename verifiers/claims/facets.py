@@ -44,7 +44,7 @@ _NEGATION = re.compile(
 _TWO_WORDS = re.compile(r"\w\s\W*\w|[^\x00-\u2e7f]{2}")  # a single quoted word is mostly irony
 _CAPITALISED = re.compile(
     r"(?<=[\w,;:)] )[(\"“‘']?[A-Z][\w'’-]+|\b[A-Z]{2,}\b|\b[A-Z]\w*[A-Z]\w*\b"
-)  # noqa: RUF001
+)
 _NAMES = frozenset(
     """
     PERSON PER ORG GPE LOC NORP FAC PRODUCT EVENT WORK_OF_ART LAW LANGUAGE MISC

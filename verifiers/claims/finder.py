@@ -254,7 +254,6 @@ class _gaps:  # noqa: N801 - used like a function
         self._ends = [span.end for span in ordered]
 
     def __call__(self, start: int, end: int) -> bool:
-        from bisect import bisect_right
 
         at = bisect_right(self._starts, start) - 1
         clear_left = at < 0 or self._ends[at] <= start

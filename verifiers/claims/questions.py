@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _YES = re.compile(
     r"(?:yes|yeah|yep|yup|correct|true|right|indeed|affirmative|that(?:['’]s| is) (?:right|correct|true))\b",
     re.IGNORECASE,
-)  # noqa: RUF001
+)
 _NO = re.compile(
     r"(?:no|nope|nah|incorrect|false|wrong|negative|that(?:['’]s| is) (?:wrong|incorrect|false|not (?:right|true|correct)))\b",
     re.IGNORECASE,
-)  # noqa: RUF001
+)
 _AUXILIARIES = frozenset(
     """
     is are was were am do does did can could will would should shall may might must has
@@ -240,7 +240,7 @@ class Question:
             i
             for i, t in enumerate(self.tree.tokens)
             if t.text not in {"?", "？"} and t.pos != "SPACE"
-        ]  # noqa: RUF001
+        ]
 
     def _fronted_auxiliary(self, place: int) -> int | None:
         if self.tree is None or len(self.tree.tokens) <= place:

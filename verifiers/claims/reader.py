@@ -207,7 +207,9 @@ class Reader:
             doubt = skip.reason(part.text)
             inside = tuple(t for t in sentence.tokens if part.start <= t.start < part.end)
             place = self._place(view, part.start, part.end, edge)
-            reason = doubt if doubt in {SkipReason.HEDGE, SkipReason.META} else None
+            reason = (
+                doubt if doubt in {SkipReason.HEDGE, SkipReason.META, SkipReason.GREETING} else None
+            )
             self.drafts.append(Draft(place, edge, ClaimKind.CLAUSE, part.text, inside, reason))
 
     def _place(self, view: View, start: int, end: int, edge: Span) -> Span:
@@ -257,7 +259,11 @@ class Reader:
                 return question.with_polarity(yes=says) or f"{question.text} {as_sentence(text)}"
         if tree.statement() or _imperative(tree):
             return ""
-        if self._answered and kind is not ClaimKind.LIST_ITEM:
+        # Later items answer too, as long as the answer is nothing but a list.
+        listed = kind is ClaimKind.LIST_ITEM and all(
+            draft.kind is ClaimKind.FRAGMENT for draft in self.drafts
+        )
+        if (self._answered and not listed) or context.label_of(text) is not None:
             return ""
         return question.with_fragment(text[length:])
 

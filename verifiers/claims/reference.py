@@ -82,7 +82,8 @@ class Salience:
             and t.dep not in {"compound", "poss"}
             and t.tag == "NNP"
         ]
-        self._people = [m for m in people if m is not None] or self._people
+        named = [m for m in people if m is not None]
+        self._people = self._people if swap and not named else named
         self._age += 1
         if subject is not None and tree.tokens[subject].pos in {"NOUN", "PROPN"}:
             self._subject = self._mention(tree, subject, swap)

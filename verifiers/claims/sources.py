@@ -27,7 +27,7 @@ LOCATOR = re.compile(
 )
 _AUTHOR_YEAR = re.compile(
     r"(?P<who>[A-Z][\w'’-]+)(?:[^\d]{0,60}?),?\s*(?P<year>(?:19|20)\d\d)[a-z]?$"
-)  # noqa: RUF001
+)
 
 
 @dataclass(frozen=True, slots=True)
