@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -84,8 +85,8 @@ def test_redact_takes_out_the_claims_that_ask_for_it_or_worse():
             entry(answer, "Four is worse.", Action.REFUSE, 4),
         ),
     )
-    assert "One is fine. Three is noted." == done.text
-    assert Disposition.REDACTED == done.disposition
+    assert done.text == "One is fine. Three is noted."
+    assert done.disposition == Disposition.REDACTED
 
 
 def test_redact_without_a_named_claim_takes_out_all_that_is_not_supported():
@@ -99,7 +100,7 @@ def test_redact_without_a_named_claim_takes_out_all_that_is_not_supported():
             entry(answer, "Two is bad.", Action.ANNOTATE, 2),
         ),
     )
-    assert "One is fine." == done.text
+    assert done.text == "One is fine."
 
 
 def test_redact_that_leaves_nothing_worth_checking_refuses():
@@ -113,14 +114,14 @@ def test_redact_that_leaves_nothing_worth_checking_refuses():
     done = acted(
         answer, decision(Action.REDACT, hello, entry(answer, "Two is bad.", Action.REDACT, 2))
     )
-    assert ("REFUSED", Disposition.REFUSED) == (done.text, done.disposition)
+    assert (done.text, done.disposition) == ("REFUSED", Disposition.REFUSED)
 
 
 def test_redact_with_nothing_to_take_out_refuses():
     """Releasing the whole answer would be milder than what was decided."""
     answer = "One is fine."
     done = acted(answer, decision(Action.REDACT, entry(answer, "One is fine.", Action.PASS)))
-    assert "REFUSED" == done.text
+    assert done.text == "REFUSED"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_merged_spans_cover_the_same_ground_apart(pairs):
     assert {i for s in given_spans for i in range(s.start, s.end)} == {
         i for s in merged for i in range(s.start, s.end)
     }
-    assert all(a.end <= b.start for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(merged))
 
 
 def test_a_long_answer_is_cut_quickly_enough():

@@ -80,25 +80,18 @@ class World:
             self.tick += self.step
             return Instant(datetime(2026, 1, 1, tzinfo=UTC), self.tick)
         self.log.append(effect)
-        match effect:
-            case CallModel():
-                reply = self.calls.pop(0)
-                return Called(reply) if isinstance(reply, str | dict) else reply
-            case Verify():
-                if self.verify is not None:
-                    return self.verify
-                try:
-                    return ScriptedVerifier().verify(
-                        effect.answer, sources=effect.sources, question=effect.question
-                    )
-                except Exception as error:
-                    return Fault(error)
-            case Retrieve():
-                return self.retrieve
-            case Save():
-                return self.saved or Saved(recorded=True)
-            case Enqueue():
-                return self.queued or Queued(effect.report.record_id)
+        if isinstance(effect, CallModel):
+            reply = self.calls.pop(0)
+            return Called(reply) if isinstance(reply, str | dict) else reply
+        if isinstance(effect, Verify):
+            return self.verify or ScriptedVerifier().verify(
+                effect.answer, sources=effect.sources, question=effect.question
+            )
+        return {
+            Retrieve: lambda: self.retrieve,
+            Save: lambda: self.saved or Saved(recorded=True),
+            Enqueue: lambda: self.queued or Queued(effect.report.record_id),
+        }[type(effect)]()
 
     def of(self, kind):
         return [effect for effect in self.log if isinstance(effect, kind)]
@@ -123,28 +116,28 @@ def test_a_supported_answer_passes_unchanged_and_is_recorded():
     assert isinstance(ending, Finished)
     assert ending.response is response
     (report,) = ending.reports
-    assert (Action.PASS, Disposition.RELEASED, True) == (
+    assert (
         report.action,
         report.disposition,
         report.recorded,
-    )
-    assert ["supported"] == [verdict.label for verdict in report.verdicts]
-    assert 1 == len(world.of(Save))
+    ) == (Action.PASS, Disposition.RELEASED, True)
+    assert [verdict.label for verdict in report.verdicts] == ["supported"]
+    assert len(world.of(Save)) == 1
 
 
 def test_a_wrong_answer_is_asked_for_again_with_the_evidence():
     """The second call carries the failed claim and what the source says, quoted as data."""
     world = World([WRONG, RIGHT])
     ending = play(world, job())
-    assert RIGHT == ending.response
+    assert ending.response == RIGHT
     followup = world.of(CallModel)[1].followup
-    assert WRONG == followup.answer
+    assert followup.answer == WRONG
     assert f'"{WRONG}"' in followup.message
     assert "30 days" in followup.message
     (report,) = ending.reports
-    assert [Action.REGENERATE, Action.PASS] == [a.decision.action for a in report.attempts]
-    assert [WRONG, RIGHT] == [a.answer for a in report.attempts]
-    assert 1 == report.answered
+    assert [a.decision.action for a in report.attempts] == [Action.REGENERATE, Action.PASS]
+    assert [a.answer for a in report.attempts] == [WRONG, RIGHT]
+    assert report.answered == 1
     assert followup.message == report.attempts[1].feedback
 
 
@@ -152,19 +145,19 @@ def test_attempts_end_and_what_comes_after_them_decides():
     """Never more calls than the policy allows; the bad sentence is then taken out."""
     world = World([MIXED, MIXED, MIXED])
     ending = play(world, job())
-    assert 2 == len(world.of(CallModel))
+    assert len(world.of(CallModel)) == 2
     (report,) = ending.reports
-    assert Action.REDACT == report.action
+    assert report.action == Action.REDACT
     assert "The fee is 5 euros." == ending.response == report.text
-    assert MIXED == report.answer
+    assert report.answer == MIXED
 
 
 def test_the_time_budget_ends_attempts():
     """Once the seconds are used up there is no second call."""
     world = World([WRONG, RIGHT], step=5.0)
     ending = play(world, job(policy(limits={"attempts": 5, "seconds": 12.0})))
-    assert 1 == len(world.of(CallModel))
-    assert REFUSAL == ending.response
+    assert len(world.of(CallModel)) == 1
+    assert ending.response == REFUSAL
 
 
 def test_the_cost_budget_ends_attempts():
@@ -172,7 +165,7 @@ def test_the_cost_budget_ends_attempts():
     replies = [Called(WRONG, 0.04), Called(WRONG, 0.04), Called(RIGHT, 0.04)]
     world = World(replies)
     ending = play(world, job(policy(limits={"attempts": 5, "seconds": None, "cost_usd": 0.07})))
-    assert 2 == len(world.of(CallModel))
+    assert len(world.of(CallModel)) == 2
     assert pytest.approx(0.08) == ending.reports[0].usage.cost_usd
 
 
@@ -194,12 +187,12 @@ def test_a_failed_provider_is_recorded_and_then_raised():
     assert isinstance(ending, Broken)
     assert error is ending.error
     (save,) = world.of(Save)
-    assert Disposition.FAILED == save.report.disposition
-    assert (Action.REFUSE, 500, "GR304") == (
+    assert save.report.disposition == Disposition.FAILED
+    assert (
         save.report.action,
         save.report.failure.status,
         save.report.failure.code,
-    )
+    ) == (Action.REFUSE, 500, "GR304")
     assert ending.reports[0].recorded
 
 
@@ -208,7 +201,7 @@ def test_an_unreadable_response_is_recorded_and_then_raised():
     world = World([{"choices": []}])
     ending = play(world, job())
     assert isinstance(ending.error, ResponseUnreadable)
-    assert "GR305" == world.of(Save)[0].report.failure.code
+    assert world.of(Save)[0].report.failure.code == "GR305"
 
 
 def test_a_failing_second_call_falls_back_to_the_first_answer():
@@ -217,9 +210,9 @@ def test_a_failing_second_call_falls_back_to_the_first_answer():
     ending = play(world, job())
     assert isinstance(ending, Finished)
     (report,) = ending.reports
-    assert (Action.REDACT, "The fee is 5 euros.") == (report.action, report.text)
-    assert 0 == report.answered
-    assert "GR304" == report.attempts[1].failure.code
+    assert (report.action, report.text) == (Action.REDACT, "The fee is 5 euros.")
+    assert report.answered == 0
+    assert report.attempts[1].failure.code == "GR304"
     assert report.attempts[0].decision == report.decision
     assert not report.attempts[0].can_regenerate
     assert any("Asking again failed" in note for note in report.notes)
@@ -232,8 +225,8 @@ def test_a_failed_verification_is_an_error_verdict(on_error, text):
     chosen = policy(on_error=on_error, answer={"max_unsupported_share": None})
     ending = play(world, job(chosen))
     (report,) = ending.reports
-    assert ["error"] == [verdict.label for verdict in report.verdicts]
-    assert "GR104" == report.verdicts[0].code
+    assert [verdict.label for verdict in report.verdicts] == ["error"]
+    assert report.verdicts[0].code == "GR104"
     assert text == ending.response
 
 
@@ -241,7 +234,7 @@ def test_an_unknown_failure_of_the_verification_is_an_error_verdict_too():
     """A bug in checking is "could not look", and says no user text."""
     world = World([RIGHT], verify=Fault(ZeroDivisionError(RIGHT)))
     (report,) = play(world, job(policy(on_error="refuse"))).reports
-    assert "GR100" == report.verdicts[0].code
+    assert report.verdicts[0].code == "GR100"
     assert RIGHT not in report.verdicts[0].reason
 
 
@@ -249,9 +242,9 @@ def test_a_failed_retriever_is_an_error_verdict():
     """Without its evidence an answer was not looked at."""
     world = World([RIGHT], retrieve=Fault(RetrieverFailed("down")))
     (report,) = play(world, job(policy(on_error="refuse"), sources=None, retrieve=True)).reports
-    assert "GR306" == report.verdicts[0].code
-    assert [] == world.of(Verify)
-    assert REFUSAL == report.text
+    assert report.verdicts[0].code == "GR306"
+    assert world.of(Verify) == []
+    assert report.text == REFUSAL
 
 
 def test_sources_of_the_call_are_all_the_evidence():
@@ -259,8 +252,8 @@ def test_sources_of_the_call_are_all_the_evidence():
     other = Source("other", "Refunds are possible within 60 days.")
     world = World([RIGHT])
     play(world, job(captured=(other,)))
-    assert (SOURCE,) == world.of(Verify)[0].sources
-    assert [] == world.of(Retrieve)
+    assert world.of(Verify)[0].sources == (SOURCE,)
+    assert world.of(Retrieve) == []
 
 
 def test_retrieved_and_captured_evidence_are_read_together():
@@ -268,7 +261,7 @@ def test_retrieved_and_captured_evidence_are_read_together():
     twin = Source("terms", "Another text.")
     world = World([RIGHT], retrieve=Retrieved((SOURCE,), ("one note",)))
     (report,) = play(world, job(sources=None, retrieve=True, captured=(SOURCE, twin))).reports
-    assert ["terms", "terms#2"] == [source.id for source in world.of(Verify)[0].sources]
+    assert [source.id for source in world.of(Verify)[0].sources] == ["terms", "terms#2"]
     assert "one note" in report.notes
 
 
@@ -276,21 +269,21 @@ def test_evidence_is_gathered_once_for_all_attempts():
     """The retriever is not asked again for a second attempt."""
     world = World([WRONG, RIGHT], retrieve=Retrieved((SOURCE,)))
     play(world, job(sources=None, retrieve=True))
-    assert 1 == len(world.of(Retrieve))
+    assert len(world.of(Retrieve)) == 1
 
 
 def test_without_any_evidence_claims_are_unverifiable():
     """No source is not support."""
     (report,) = play(World([RIGHT]), job(sources=())).reports
-    assert ["unverifiable"] == [verdict.label for verdict in report.verdicts]
+    assert [verdict.label for verdict in report.verdicts] == ["unverifiable"]
 
 
 def test_an_empty_answer_is_decided_by_on_empty():
     """Nothing is verified, and the policy's word stands."""
     world = World([""])
     (report,) = play(world, job(policy(on_empty="refuse"))).reports
-    assert [] == world.of(Verify)
-    assert (Disposition.REFUSED, REFUSAL) == (report.disposition, report.text)
+    assert world.of(Verify) == []
+    assert (report.disposition, report.text) == (Disposition.REFUSED, REFUSAL)
 
 
 def test_tool_calls_without_text_pass_and_are_recorded():
@@ -300,7 +293,7 @@ def test_tool_calls_without_text_pass_and_are_recorded():
     ending = play(World([response]), job())
     assert ending.response is response
     (report,) = ending.reports
-    assert (Action.PASS, 1) == (report.action, report.attempts[0].tool_calls)
+    assert (report.action, report.attempts[0].tool_calls) == (Action.PASS, 1)
     assert report.attempts[0].facts.tool_calls
     assert not report.attempts[0].facts.empty
 
@@ -311,9 +304,9 @@ def test_a_refused_text_with_tool_calls_releases_neither():
     response = chat_response(WRONG, finish_reason="tool_calls", tool_calls=[tool])
     ending = play(World([response]), job(policy(on_contradicted="refuse")))
     (choice,) = ending.response["choices"]
-    assert REFUSAL == choice["message"]["content"]
+    assert choice["message"]["content"] == REFUSAL
     assert "tool_calls" not in choice["message"]
-    assert "stop" == choice["finish_reason"]
+    assert choice["finish_reason"] == "stop"
     assert response["choices"][0]["message"]["tool_calls"] == [tool]
 
 
@@ -323,7 +316,7 @@ def test_a_provider_refusal_is_a_fact_of_the_answer():
     (report,) = play(World([response]), job(policy(on_refused="review"))).reports
     assert report.attempts[0].facts.refused
     assert not report.attempts[0].facts.empty
-    assert Action.REVIEW == report.action
+    assert report.action == Action.REVIEW
 
 
 def test_an_answer_cut_at_its_length_is_checked_and_flagged():
@@ -331,8 +324,8 @@ def test_an_answer_cut_at_its_length_is_checked_and_flagged():
     response = chat_response(RIGHT, finish_reason="length")
     (report,) = play(World([response]), job(policy(on_cut="annotate"))).reports
     assert report.attempts[0].facts.cut
-    assert Action.ANNOTATE == report.action
-    assert RIGHT == report.text
+    assert report.action == Action.ANNOTATE
+    assert report.text == RIGHT
 
 
 @pytest.mark.parametrize(
@@ -355,7 +348,7 @@ def test_a_review_nobody_is_asked_for_is_still_held():
     """Without a queue the held answer stays away and no review is named."""
     world = World([WRONG], queued=Queued(None, note="no queue"))
     (report,) = play(world, job(policy(on_contradicted="review"))).reports
-    assert (Disposition.HELD, HELD, None) == (report.disposition, report.text, report.review_id)
+    assert (report.disposition, report.text, report.review_id) == (Disposition.HELD, HELD, None)
     assert "no queue" in report.notes
 
 
@@ -364,7 +357,7 @@ def test_a_spilled_record_leaves_a_note():
     world = World([RIGHT], saved=Saved(recorded=False, note="spilled"))
     (report,) = play(world, job()).reports
     assert not report.recorded
-    assert ("spilled",) == report.notes
+    assert report.notes == ("spilled",)
 
 
 def test_a_record_that_must_be_kept_and_is_not_stops_the_answer():
@@ -374,7 +367,7 @@ def test_a_record_that_must_be_kept_and_is_not_stops_the_answer():
     ending = play(world, job())
     assert isinstance(ending, Broken)
     assert error is ending.error
-    assert 1 == len(world.of(Save))
+    assert len(world.of(Save)) == 1
 
 
 @pytest.mark.parametrize("at", [CallModel, Verify])
@@ -388,8 +381,8 @@ def test_a_cancelled_call_is_recorded(at):
     assert isinstance(ending, Broken)
     assert stop is ending.error
     (save,) = world.of(Save)
-    assert "cancelled" == save.report.failure.code
-    assert Disposition.FAILED == save.report.disposition
+    assert save.report.failure.code == "cancelled"
+    assert save.report.disposition == Disposition.FAILED
 
 
 def test_choices_are_decided_apart():
@@ -397,20 +390,20 @@ def test_choices_are_decided_apart():
     world = World([chat_responses([RIGHT, WRONG]), chat_response(RIGHT)])
     ending = play(world, job())
     first, second = ending.reports
-    assert ("call.0", "call.1") == (first.record_id, second.record_id)
+    assert (first.record_id, second.record_id) == ("call.0", "call.1")
     assert "call" == first.call_id == second.call_id
-    assert (1, 2) == (len(first.attempts), len(second.attempts))
+    assert (len(first.attempts), len(second.attempts)) == (1, 2)
     texts = [choice["message"]["content"] for choice in ending.response["choices"]]
-    assert [RIGHT, RIGHT] == texts
-    assert [0, 1] == [choice["index"] for choice in ending.response["choices"]]
-    assert 2 == len(world.of(Save))
+    assert texts == [RIGHT, RIGHT]
+    assert [choice["index"] for choice in ending.response["choices"]] == [0, 1]
+    assert len(world.of(Save)) == 2
 
 
 def test_costs_of_several_choices_add_up():
     """The shared call is charged to the first choice only."""
     world = World([Called(chat_responses([RIGHT, RIGHT]), 0.5)])
     first, second = play(world, job()).reports
-    assert (0.5, None) == (first.usage.cost_usd, second.usage.cost_usd)
+    assert (first.usage.cost_usd, second.usage.cost_usd) == (0.5, None)
 
 
 def test_one_refused_choice_leaves_the_others():
@@ -418,13 +411,13 @@ def test_one_refused_choice_leaves_the_others():
     world = World([chat_responses([RIGHT, WRONG])])
     ending = play(world, job(policy(on_contradicted="refuse")))
     texts = [choice["message"]["content"] for choice in ending.response["choices"]]
-    assert [RIGHT, REFUSAL] == texts
+    assert texts == [RIGHT, REFUSAL]
 
 
 def test_what_cannot_be_asked_again_says_so():
     """check() and functions without feedback: after_attempts, and a note."""
     world = World([MIXED])
     (report,) = play(world, job(can_regenerate=False)).reports
-    assert 1 == len(world.of(CallModel))
-    assert Action.REDACT == report.action
+    assert len(world.of(CallModel)) == 1
+    assert report.action == Action.REDACT
     assert any("cannot be asked for again" in note for note in report.notes)

@@ -155,7 +155,7 @@ def make(request):
 def test_every_shape_is_read(make):
     """Text, exactly."""
     reading = read(make(SECRET))
-    assert [SECRET] == [choice.text for choice in reading.choices]
+    assert [choice.text for choice in reading.choices] == [SECRET]
     assert not reading.choices[0].refused
     assert not reading.choices[0].cut
 
@@ -166,9 +166,9 @@ def test_text_is_replaced_in_a_copy_of_the_same_type(make):
     before = copy.deepcopy(response)
     changed = with_texts(response, {0: "New text."})
     assert type(response) is type(changed)
-    assert "New text." == read(changed).choices[0].text
+    assert read(changed).choices[0].text == "New text."
     assert before == response
-    assert SECRET == read(response).choices[0].text
+    assert read(response).choices[0].text == SECRET
 
 
 def test_withheld_text_is_nowhere_in_the_copy(make):
@@ -187,14 +187,14 @@ def test_nothing_to_change_gives_the_very_object(make):
 def test_usage_and_ids_are_read():
     """Both spellings of token counts."""
     chat = read(litellm_response(chat_response("Hi there.")))
-    assert (10, 2) == (chat.usage.input_tokens, chat.usage.output_tokens)
+    assert (chat.usage.input_tokens, chat.usage.output_tokens) == (10, 2)
     other = read(anthropic_json(SECRET))
-    assert (3, 4, "claude", "msg_1") == (
+    assert (
         other.usage.input_tokens,
         other.usage.output_tokens,
         other.model,
         other.response_id,
-    )
+    ) == (3, 4, "claude", "msg_1")
 
 
 @pytest.mark.parametrize("wrap", [dict, litellm_response, openai_chat])
@@ -203,9 +203,9 @@ def test_tool_calls_without_text(wrap):
     (choice,) = read(
         wrap(chat_response(None, finish_reason="tool_calls", tool_calls=[TOOL]))
     ).choices
-    assert ("", 1) == (choice.text, choice.tool_calls)
+    assert (choice.text, choice.tool_calls) == ("", 1)
     facts = choice.facts(has_evidence=True)
-    assert (True, False) == (facts.tool_calls, facts.empty)
+    assert (facts.tool_calls, facts.empty) == (True, False)
 
 
 @pytest.mark.parametrize("wrap", [dict, litellm_response, openai_chat])
@@ -257,11 +257,12 @@ def test_url_citations_are_read_with_their_places():
         "url_citation": {"url": "u2", "start_index": 5, "end_index": 99},
     }
     (choice,) = read(chat_response(text, annotations=[annotation, broken])).choices
-    assert [("u1", "Cheap."), ("u2", ".")] == [
-        (mark.target, mark.span.of(text)) for mark in choice.annotations
+    assert [(mark.target, mark.span.of(text)) for mark in choice.annotations] == [
+        ("u1", "Cheap."),
+        ("u2", "."),
     ]
     (other,) = read(responses_json(text)).choices
-    assert [("https://example.org", "Che")] == [(m.target, m.marker) for m in other.annotations]
+    assert [(m.target, m.marker) for m in other.annotations] == [("https://example.org", "Che")]
 
 
 def test_anthropic_citations_name_documents_from_one():
@@ -276,8 +277,8 @@ def test_one_choice_of_several_is_replaced(wrap):
     """The others stay, and the index is that of its new place."""
     response = wrap(chat_responses(["one", "two"]))
     merged = with_choice(response, 1, wrap(chat_response("new")))
-    assert ["one", "new"] == [choice.text for choice in read(merged).choices]
-    assert ["one", "two"] == [choice.text for choice in read(response).choices]
+    assert [choice.text for choice in read(merged).choices] == ["one", "new"]
+    assert [choice.text for choice in read(response).choices] == ["one", "two"]
     assert type(response) is type(merged)
 
 
@@ -286,10 +287,10 @@ def test_a_responses_object_without_text_can_be_given_one(wrap):
     """A refusal text instead of nothing but tool calls."""
     call = {"type": "function_call", "id": "f", "call_id": "c", "name": "f", "arguments": "{}"}
     response = wrap(responses_json("x", output=[call]))
-    assert 1 == read(response).choices[0].tool_calls
+    assert read(response).choices[0].tool_calls == 1
     changed = with_texts(response, {0: "No."}, withheld=frozenset({0}))
     assert type(response) is type(changed)
-    assert ("No.", 0) == (read(changed).choices[0].text, read(changed).choices[0].tool_calls)
+    assert (read(changed).choices[0].text, read(changed).choices[0].tool_calls) == ("No.", 0)
 
 
 @pytest.mark.parametrize("value", [None, 3, object(), {}, {"choices": [{"delta": {}}]}, b"x", []])
@@ -304,7 +305,7 @@ def test_a_stream_is_refused_unread():
     stream = iter(["a"])
     with pytest.raises(StreamingUnsupported):
         read(stream)
-    assert ["a"] == list(stream)
+    assert list(stream) == ["a"]
 
 
 @given(st.text(), st.text())
