@@ -444,6 +444,16 @@ def test_replay_depends_on_the_budget(spent: Spent, can_regenerate: bool) -> Non
     assert replay(build_record(report, request=REQUEST, policy=policy).record) is report.action
 
 
+def test_replay_follows_the_route() -> None:
+    """The route's own rules decide again, not the policy's general ones."""
+    policy = load_policy(
+        {"extends": "observe", "routes": {"support": {"on_contradicted": "refuse"}}}
+    )
+    report = make_report(_full()[0].verification.assessments, policy=policy)
+    assert report.action is Action.REFUSE
+    assert replay(build_record(report, request=REQUEST, policy=policy).record) is Action.REFUSE
+
+
 def test_a_failed_call_is_recorded_and_refuses() -> None:
     """No answer: the failure is in the record, nothing was verified, and replay refuses."""
     policy = load_policy("observe")
