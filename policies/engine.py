@@ -75,11 +75,13 @@ def decide(
     take_out = any(hit.action is Action.REDACT for hit in limits)
     claims = tuple(_with_limit(claim, take_out=take_out) for claim in found)
     changes = changes_on(policy, route)
-    prefixed = [replace(hit, rule=on_route(hit.rule, changes, route)) for hit in hits]
+    if changes:
+        hits = [replace(hit, rule=on_route(hit.rule, changes, route)) for hit in hits]
+        claims = tuple(replace(c, rule=on_route(c.rule, changes, route)) for c in claims)
     return Decision(
         action=max((hit.action for hit in hits), key=_severity, default=Action.PASS),
-        claims=tuple(replace(c, rule=on_route(c.rule, changes, route)) for c in claims),
-        hits=tuple(sorted(prefixed, key=lambda hit: -hit.action.severity)),
+        claims=claims,
+        hits=tuple(sorted(hits, key=lambda hit: -hit.action.severity)),
         policy=policy.name,
         digest=policy.digest,
         route=route,

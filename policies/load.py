@@ -93,8 +93,8 @@ def _extended(preset: object, source: str, lines: Mapping[KeyPath, int]) -> dict
         problem = Problem("extends", message, lines.get(("extends",)))
         raise PolicyInvalid(source, (problem,), hint=_SEE)
     base = load_policy(preset).model_dump(mode="json")
-    # A name or a description describes the policy it was written for.
-    return {key: value for key, value in base.items() if key not in {"name", "description"}}
+    # A description is of the policy it was written for. So is a name, which _resolve sets anew.
+    return {key: value for key, value in base.items() if key != "description"}
 
 
 _NAMED = {type(None): "empty", str: "text", list: "a list"}
