@@ -444,6 +444,21 @@ def test_replay_depends_on_the_budget(spent: Spent, can_regenerate: bool) -> Non
     assert replay(build_record(report, request=REQUEST, policy=policy).record) is report.action
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["support", "contradiction", "windows"])
+def test_a_score_that_is_no_number_stays_an_error(bad: float, where: str) -> None:
+    """JSON has no NaN; what it stands for is no probability either."""
+    found = _full()[0].verification.assessments[0]
+    window = WindowScore("s1", Span(0, 6), NLIProbs(0.1, bad, 0.1))
+    change = {"windows": (window,)} if where == "windows" else {where: bad}
+    found = replace(found, outcome=replace(found.outcome, **change))
+    policy = load_policy("strict")
+    report = make_report((found,), policy=policy)
+    record = load_record(build_record(report, request=REQUEST, policy=policy).record.to_json())
+    again = redecide(record, policy)
+    assert again.claims[0].verdict.label == report.verdicts[0].label == "error"
+
+
 def test_replay_follows_the_route() -> None:
     """The route's own rules decide again, not the policy's general ones."""
     policy = load_policy(
