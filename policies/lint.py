@@ -100,6 +100,8 @@ def _lint_row(row: Row) -> Iterator[Finding]:
             yield Finding("fail-open", row.key(key), text)
     for milder, harsher in _ORDER:
         first, second = row.actions[milder], row.actions[harsher]
+        if harsher == "on_conflict" and second is Action.REVIEW:
+            continue  # a person settles what the sources do not: mild to nobody
         if (milder in own or harsher in own) and first.severity > second.severity:
             text = f"{first.value} is more severe than {row.key(harsher)}: {second.value}"
             yield Finding("order", row.key(milder), text)

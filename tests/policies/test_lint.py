@@ -51,6 +51,11 @@ def test_findings(body: dict[str, Any], rule: str, key: str) -> None:
     assert found.count((rule, key)) == 1
 
 
+def test_conflicts_may_always_go_to_a_person() -> None:
+    """Refusing what is contradicted and asking a person where sources disagree is no slip."""
+    assert lint(load_policy({"on_contradicted": "refuse"})) == ()
+
+
 def test_a_route_does_not_repeat_the_top_level() -> None:
     """What is said of the top level is not said again of every route."""
     body = {"on_error": "pass", "routes": {"a": {"on_empty": "annotate"}}}
