@@ -10,15 +10,15 @@ from guardrails.cli.render import print_report
 
 HERE = Path(__file__).parent
 SOURCE = (HERE / "sources" / "handbook.md").read_text(encoding="utf-8")
-ANSWER = "An electric bicycle costs 32 euros a day. The deposit is 80 euros."
+ANSWER = "A helmet is included in the price. The deposit is 80 euros."
 
 
 async def concurrently(guard: Guard) -> list[str]:
     """Many answers at once: their claims share the model's batches."""
-    answers = [f"A child seat costs {euros} euros a day." for euros in (3, 4, 5)]
+    answers = [f"A city bicycle costs {euros} euros a day." for euros in (17, 18, 19)]
     results = await asyncio.gather(
         *(
-            guard.acheck(answer, sources=[SOURCE], question="What is a child seat?")
+            guard.acheck(answer, sources=[SOURCE], question="What is the price of a city bicycle?")
             for answer in answers
         )
     )

@@ -12,7 +12,10 @@ from guardrails import Guard
 
 SOURCE = (Path(__file__).parent / "sources" / "handbook.md").read_text(encoding="utf-8")
 
-ANSWER = "The shop at Pier 4 opens at 8 a.m. Its founder sailed around the world."
+ANSWER = (
+    "The shop at Pier 4 is open every day from April to October. "
+    "A helmet is included in the price. Its founder sailed around the world."
+)
 
 guard = Guard(policy="balanced", store=False)
 
@@ -29,11 +32,11 @@ async def answer_later(question: str) -> str:
     """The same for an event loop."""
     await asyncio.sleep(0)
     del question
-    return f"{ANSWER} It closes at 8 p.m."
+    return f"{ANSWER} A lock is included in the price, too."
 
 
 def main() -> None:
-    question = "When does the shop open?"
+    question = "When is the shop open?"
     for result in (answer(question), asyncio.run(answer_later(question))):
         print(f"{result.action}: {result.text}")
     guard.close()

@@ -18,11 +18,10 @@ from guardrails.cli.readers import read_sources
 from guardrails.cli.render import print_report
 
 HANDBOOK = Path(__file__).parent / "sources" / "handbook.md"
-QUESTION = "What does a day's hire cost, and until when can I cancel?"
+QUESTION = "What does a bicycle cost, and how much is the deposit?"
 MOCK_ANSWER = (
-    "Hiring a city bicycle for a day costs 18 euros, and a helmet is included in the price [1]. "
-    "You can cancel free of charge up to 48 hours before the booking starts [1]. "
-    "The shop also repairs electric scooters."
+    "A city bicycle costs 18 euros a day [1]. A helmet is included in the price [1]. "
+    "The deposit is 80 euros [1]. The shop also repairs electric scooters."
 )
 PROVIDERS = {
     "OPENAI_API_KEY": "openai/gpt-4.1-mini",

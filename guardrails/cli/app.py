@@ -65,16 +65,22 @@ PARTS = {
 }
 
 
+def load_command(name: str) -> Any:
+    """Import one of ``PARTS`` and give its command, without options for shell completion."""
+    app = import_module(PARTS[name].module).app
+    app._add_completion = False  # noqa: SLF001 - a constructor argument each part would repeat
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when invoked, not when listed."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Replace the placeholder of the named command by the command itself."""
         if args and args[0] in PARTS:
-            part = import_module(PARTS[args[0]].module)
-            command = typer.main.get_command(part.app)
-            command.name = args[0]
-            self.commands[args[0]] = command
+            self.commands[args[0]] = load_command(args[0])
         return super().resolve_command(ctx, args)
 
 

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from guardrails.cli.app import PARTS, app
+from guardrails.cli.app import PARTS, app, load_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +21,8 @@ MARKER = "<!-- made by: python -m guardrails.cli.reference -->"
 def reference() -> str:
     """Every command with its help and options, as Markdown."""
     blocks = [MARKER, *_options("groundrail", typer.main.get_command(app))]
-    for name, part in PARTS.items():
-        command = typer.main.get_command(import_module(part.module).app)
-        blocks += _commands(f"groundrail {name}", command)
+    for name in PARTS:
+        blocks += _commands(f"groundrail {name}", load_command(name))
     return "\n\n".join(blocks) + "\n"
 
 

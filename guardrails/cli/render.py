@@ -245,7 +245,10 @@ def _evidence(
             if verdict.supporting is not None:
                 yield _place("for", verdict.supporting, titles)
             for mismatch in verdict.mismatches:
-                yield Text(visible(mismatch.message), style="red")
+                where = mismatch.evidence
+                said = Text(visible(mismatch.message), style="red")
+                place = f" ({visible(where.source_id)} {where.span.start}:{where.span.end})"
+                yield said.append(place, style="dim")
         case Unsupported():
             yield _place("nearest", verdict.evidence, titles)
         case _:
@@ -299,7 +302,8 @@ def _figures(report: Report) -> Text:
     said = []
     if model is not None:
         said.append(f"model {model.name} ({model.backend}, {model.form})")
-    said.append(f"{report.verification.pairs_scored} pairs scored")
+    read, scored = report.verification.pairs, report.verification.pairs_scored
+    said.append(f"{read} pairs" + (f" ({read - scored} from the cache)" if scored < read else ""))
     usage = report.usage
     if usage.input_tokens is not None or usage.output_tokens is not None:
         said.append(f"{usage.input_tokens or 0}+{usage.output_tokens or 0} tokens")

@@ -34,7 +34,7 @@ def test_every_part_is_there(report: Report) -> None:
         "evidence handbook.md 0:21",
         "(Customer handbook)",
         '"A day costs 18 euros."',
-        "claim says 9 a.m., source says 8 a.m.",
+        "claim says 9 a.m., source says 8 a.m. (handbook.md 22:59)",
         "nearest handbook.md",
         "read 3 of 90 windows in 1 of 1 sources",
         "∅ c5 unverifiable",
@@ -46,7 +46,7 @@ def test_every_part_is_there(report: Report) -> None:
         "held until a person has looked",
         "A person is looking.",
         "note: the price of this model is not known",
-        "model bundled (onnx, fp32/CPU) · 7 pairs scored · 0.70 s · record rec-1 (not stored)",
+        "model bundled (onnx, fp32/CPU) · 9 pairs (2 from the cache) · 0.70 s · record rec-1 (not stored)",
         "1 supported, 1 contradicted, 1 conflict, 1 unsupported, 1 unverifiable, 1 error, 1 with nothing to check",
     ):
         assert part in text, part
