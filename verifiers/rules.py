@@ -47,6 +47,11 @@ _STARTERS = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# German dates: "3. Mai".
+_MONTHS = frozenset(
+    "Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember".split()  # noqa: SIM905
+)
+
 # Full stops of scripts that put no space after them.
 _WIDE = "。．！？｡︒"  # noqa: RUF001
 _OTHER = "؟۔।॥։።፧။។៕།"
@@ -150,7 +155,7 @@ def _after_word(last: str, word: str, *, lower: bool) -> Edge:  # noqa: PLR0911
 
 def _counts(last: str, word: str) -> bool:
     """Whether "3. mai" style ordinals are meant: a digit, a stop and a lower-case word."""
-    return len(last) < _LIST_DIGITS and word[0].islower()
+    return len(last) < _LIST_DIGITS and (word[0].islower() or word in _MONTHS)
 
 
 def _line_breaks(text: str) -> Iterator[tuple[int, int]]:

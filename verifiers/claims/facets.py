@@ -68,7 +68,7 @@ def facets(text: str, tokens: Sequence[Token] = ()) -> frozenset[Facet]:
         found.add(Facet.QUOTE)
     if _NEGATION.search(text):
         found.add(Facet.NEGATION)
-    proper = any(t.ent in _NAMES or t.pos == "PROPN" for t in tokens)
+    proper = any(t.ent in _NAMES or (t.pos == "PROPN" and not t.ent) for t in tokens)
     if proper or (not tokens and _CAPITALISED.search(text)):
         found.add(Facet.NAME)
     return frozenset(found)

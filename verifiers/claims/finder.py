@@ -25,7 +25,7 @@ _RANGE = re.compile(r"(\d{1,3})\s*[-–—]\s*(\d{1,3})$")  # noqa: RUF001
 _LABEL_COLON = re.compile(rf"(?:see\s+(?:also\s+)?)?{PREFIX}\s*:\s*(?P<rest>\S.*)$", re.IGNORECASE)
 _SEE = re.compile(r"see\s+(?:also\s+)?(?P<rest>\S.*)$", re.IGNORECASE)
 _ARRAY_BEFORE = re.compile(
-    r"(?:=|\b(?:array|list|vector|interval|range|tuple|matrix)s?)\s*$", re.IGNORECASE
+    r"(?:\b(?:array|list|vector|interval|range|tuple|matrix)s?)\s*$", re.IGNORECASE
 )
 _DEFINITION = re.compile(
     r"^[ \t>]{0,8}(?:[-*][ \t]+)?\[\^?(?P<label>[\w.-]{1,40})\](?P<colon>:?)[ \t]+(?P<text>\S[^\n]*)$",
@@ -112,7 +112,7 @@ class _Finder:
         body = match.group("body").strip()
         before = self.blank[max(0, match.start() - 24) : match.start()]
         after = self.blank[match.end() : match.end() + 3]
-        if _is_index(before, after):
+        if _is_index(before, after) or before.rstrip().endswith("="):
             return
         line = self.blank.rfind("\n", 0, match.start()) + 1
         if after.startswith(":") and not self.blank[line : match.start()].strip(" \t>-*"):

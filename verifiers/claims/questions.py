@@ -173,7 +173,7 @@ class Question:
         if not answer:
             return ""
         if before and not _PREPOSITION.match(answer):
-            answer = f"{before} {answer}"
+            answer = f"{before.casefold()} {answer}"
         if verb in {"do", "does", "did"}:
             # The small parser takes "cost" and "end" for nouns here; the root is the verb.
             if not others or (
@@ -189,7 +189,8 @@ class Question:
             aux != tree.root
             and cut < len(others)
             and (
-                tree.tokens[others[cut]].pos in {"VERB", "AUX", "PART"}
+                others[cut] == tree.root
+                or tree.tokens[others[cut]].pos in {"VERB", "AUX", "PART"}
                 or tree.tokens[others[cut]].dep in {"prt", "neg", "advmod"}
             )
         ):

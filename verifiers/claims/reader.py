@@ -130,7 +130,7 @@ class Reader:
     def _heading(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         view = unit.view
         text = view.text
-        span = view.span(sentences[0].span.start, sentences[-1].span.end)
+        span = self._place(view, sentences[0].span.start, sentences[-1].span.end, unit.span)
         self._in_references = bool(_REFERENCES.match(text))
         self._leads = [(-1, text)] if text.endswith(":") else []
         reason: SkipReason | None = SkipReason.HEADING
@@ -138,6 +138,7 @@ class Reader:
         if self.english:
             trees = [Tree(text, s.tokens) for s in sentences]
             states = any(t.statement() for t in trees)
+            self.salience.forget()  # a heading opens a new topic
             for tree in trees:
                 self.salience.read(tree, {})
         if skip.is_question(text):

@@ -40,6 +40,10 @@ class Salience:
         self._people: list[_Mention] = []
         self._age = 0
 
+    def forget(self) -> None:
+        """Start afresh: another topic begins."""
+        self._subject, self._people = None, []
+
     def swap(self, tree: Tree) -> dict[int, str]:
         """Words to read otherwise in a sentence: its opening pronoun."""
         subject = tree.subject(tree.root)
@@ -91,7 +95,7 @@ class Salience:
         elif swap:
             self._age = 0
         if self._age >= _FORGET:
-            self._subject, self._people = None, []
+            self.forget()
 
     def _mention(self, tree: Tree, noun: int, swap: dict[int, str]) -> _Mention | None:
         words = noun_phrase(tree, noun)

@@ -117,5 +117,5 @@ def _normal_uri(uri: str) -> str:
     bare = unquote(bare.split("#", 1)[0]).rstrip("/")
     host, slash, path = bare.partition("/")
     host = host.casefold().removeprefix("www.").removesuffix(":80").removesuffix(":443")
-    query = re.sub(r"([?&])utm_[^&]*", r"\1", path).rstrip("?&")
+    query = re.sub(r"([?&])utm_[^&]*", r"\1", path).rstrip("?&/")
     return host + slash + query if query else host
