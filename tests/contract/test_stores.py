@@ -690,22 +690,19 @@ def test_a_store_in_memory() -> None:
     store.close()
 
 
-def test_a_text_too_odd_for_a_log(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failing statement never shows its values."""
-    from sqlalchemy.exc import OperationalError
-
+def test_a_failing_statement_never_shows_its_values(store: SqlStore) -> None:
+    """Neither our error nor what it was raised from holds a text."""
     from guardrails.store.tables import metadata
 
     with store.database.write() as connection:
-        metadata.tables["gr_record_texts"].drop(connection)
-    record, texts = make_record(1)
+        metadata.tables["gr_texts"].drop(connection)
+    record, _ = make_record(1, answer=SECRET)
     with pytest.raises(StoreUnavailable) as caught:
-        store.save(record, texts=texts)
+        store.save(record, texts={SECRET: SECRET})
     chain: BaseException | None = caught.value
     while chain is not None:
         assert SECRET not in str(chain)
         chain = chain.__cause__
-    assert isinstance(caught.value.__cause__.__cause__, OperationalError | Exception)
 
 
 # --------------------------------------------------------------------------- export
