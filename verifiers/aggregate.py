@@ -120,7 +120,7 @@ def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Ver
             supporting=scored.best_support if supports else None,
             mismatches=scored.mismatches,
         )
-    if scored.mismatches and not (supports and _supported_elsewhere(scored, at)):
+    if scored.mismatches and clean_support(scored) < at.support:
         first = scored.mismatches[0]
         despite = (
             f", close as the wording is ({_against(scored.support, at.support, reached=True)})"
@@ -170,19 +170,25 @@ def _scores(assessment: Assessment, scored: Scored) -> Iterator[float]:
             yield citation.support
 
 
-def _supported_elsewhere(scored: Scored, at: Thresholds) -> bool:
-    """Whether a passage in which no value differs supports the claim.
+def clean_support(scored: Scored) -> float:
+    """The best entailment of a passage in which no value differs from the claim; 0 without one.
 
-    Without the scores of single windows only the best passage is known, and it decides.
+    What the rule *value contradicts* leaves of the support, before any threshold. Without the
+    scores of single passages only the best one is known, and it decides.
     """
-    supporting: list[tuple[str, Span]] = [
-        (window.source_id, window.window)
-        for window in scored.windows
-        if window.probs.entailment >= at.support
-    ] or [(scored.best_support.source_id, scored.best_support.span)]
-    return any(
-        not any(_stands_in(mismatch, source_id, span) for mismatch in scored.mismatches)
-        for source_id, span in supporting
+    if not scored.mismatches:
+        return scored.support
+    best = scored.best_support
+    passages = [(w.source_id, w.window, w.probs.entailment) for w in scored.windows] or [
+        (best.source_id, best.span, scored.support)
+    ]
+    return max(
+        (
+            entailment
+            for source_id, span, entailment in passages
+            if not any(_stands_in(mismatch, source_id, span) for mismatch in scored.mismatches)
+        ),
+        default=0.0,
     )
 
 

@@ -193,26 +193,6 @@ def _unique(found: Iterable[ValueMismatch]) -> tuple[ValueMismatch, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def clean_support(scored: Scored) -> float:
-    """The best entailment of a window in which no value differs from the claim; 0 without one.
-
-    What the rule *value contradicts* leaves of the support, before any threshold.
-    """
-    if not scored.mismatches:
-        return scored.support
-    return max(
-        (
-            read.probs.entailment
-            for read in scored.windows
-            if not any(
-                m.evidence.source_id == read.source_id and m.evidence.span.overlaps(read.window)
-                for m in scored.mismatches
-            )
-        ),
-        default=0.0,
-    )
-
-
 def _unscored_citations(claim: Claim) -> tuple[CitationScore, ...]:
     return tuple(CitationScore(citation, None) for citation in claim.citations)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.plan import VERBATIM, Reading, clean_support, finish
+from verifiers.aggregate import clean_support
+from verifiers.plan import VERBATIM, Reading, finish
 from verifiers.plan import plan as plan_with
 from verifiers.types import (
     Citation,

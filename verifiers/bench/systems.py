@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, assert_never
 
-from verifiers.plan import clean_support
+from verifiers.aggregate import clean_support
 from verifiers.ranking import tokenise
 from verifiers.rules import split
 from verifiers.types import (
