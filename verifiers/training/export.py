@@ -251,7 +251,7 @@ def export(
         extra: More keys for ``config.json``, such as ``calibration``.
 
     Returns:
-        The ``config.json`` that was written; ``weights`` in it names the file's digest.
+        The ``config.json`` that was written; ``sha256`` in it holds the files' digests.
     """
     config = read_json(checkpoint / "config.json")
     shape = Shape.of(config)
@@ -266,6 +266,7 @@ def export(
     path.write_bytes(model.SerializeToString())
     shutil.copyfile(checkpoint / "tokenizer.json", target / "tokenizer.json")
     written: dict[str, Any] = {
+        "name": target.name,
         "model_type": "bert",
         "architectures": ["BertForSequenceClassification"],
         "num_hidden_layers": shape.layers,
@@ -280,7 +281,8 @@ def export(
         "label2id": {labels[k]: k for k in sorted(labels)},
         "max_length": limit,
         "input_template": INPUT_TEMPLATE,
-        "weights": {"file": path.name, "sha256": file_digest(path), "stored": storage},
+        "sha256": {name: file_digest(target / name) for name in ("model.onnx", "tokenizer.json")},
+        "weights_stored": storage,
         **(extra or {}),
     }
     write_json(target / "config.json", written)
@@ -305,5 +307,5 @@ def describe(folder: Path) -> str:
     size = (folder / "model.onnx").stat().st_size / 2**20
     return (
         f"{folder.name}: {config['num_hidden_layers']} layers, width {config['hidden_size']}, "
-        f"{size:.1f} MiB, weights sha256 {config['weights']['sha256'][:16]}"
+        f"{size:.1f} MiB, weights sha256 {config['sha256']['model.onnx'][:16]}"
     )

@@ -107,6 +107,11 @@ class Trainer:
         """Tokens trained on so far."""
         return self._sampler.position.tokens
 
+    @property
+    def steps(self) -> int:
+        """Batches trained on so far."""
+        return self._sampler.position.steps
+
     def run(self) -> None:
         """Train until the end, or until SIGTERM or SIGINT, and write a checkpoint."""
         options, recipe = self.options, self.recipe

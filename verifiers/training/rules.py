@@ -92,8 +92,9 @@ def near_number(number: str, rng: Random) -> str:
     if "." in bare:
         digits = len(bare.partition(".")[2])
         value = float(bare)
-        new = value + rng.choice((-1, 1)) * max(value * rng.uniform(0.1, 0.6), 2 * 10.0**-digits)
-        return f"{abs(new):.{digits}f}"
+        sign, step = rng.choice((-1, 1)), max(value * rng.uniform(0.1, 0.6), 2 * 10.0**-digits)
+        new = value + sign * step if value + sign * step > 0 else value + step
+        return f"{new:.{digits}f}"
     value = int(bare)
     if 1000 <= value <= 2100 and "," not in number:
         return str(value + rng.choice((-1, 1)) * rng.randint(1, 30))

@@ -1,0 +1,71 @@
+"""Reading and encoding pairs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from verifiers.training.data import LABELS, Row, encode, load_pairs, read_rows
+
+GOOD = {"dataset": "d", "premise": "a", "hypothesis": "b", "label": "neutral"}
+
+
+def test_plain_and_packed_files_read_alike(tmp_path):
+    """The name decides; blank lines are nothing."""
+    text = json.dumps(GOOD) + "\n\n" + json.dumps({**GOOD, "id": "7"}) + "\n"
+    (tmp_path / "a.jsonl").write_text(text)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    rows = list(read_rows(tmp_path / "a.jsonl"))
+    assert rows == list(read_rows(tmp_path / "a.jsonl.gz"))
+    assert [row.id for row in rows] == ["", "7"]
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("{not json", "x.jsonl:2: not JSON"),
+        ('{"premise": "secret words"}', "x.jsonl:2: needs"),
+        (json.dumps({**GOOD, "label": "maybe"}), "unknown label 'maybe'"),
+        ('"text"', "x.jsonl:2: needs"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_place_and_not_by_its_text(tmp_path, line, match):
+    """The error says file and line, and quotes no text of the pair."""
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n" + line + "\n")
+    with pytest.raises(ValueError, match=match) as caught:
+        list(read_rows(path))
+    assert "secret" not in str(caught.value)
+
+
+def test_encoding_keeps_every_token_and_counts_what_it_leaves_out(tiny_start):
+    """Nothing is cut: a pair is kept whole, or left out and counted."""
+    rows = [
+        Row("d", "Anna built a house.", "Anna built.", "entailment"),
+        Row("d", "Anna " * 60, "Anna built.", "neutral"),
+        Row("e", "Boris sold a boat.", "", "not_entailment"),
+        Row("e", "Boris sold a boat.", "Boris sold.", "not_entailment"),
+    ]
+    pairs = encode(rows, tiny_start / "tokenizer.json", max_length=30)
+    assert pairs.dropped == {"d": 1, "e": 1}
+    assert [LABELS[i] for i in pairs.labels] == ["entailment", "not_entailment"]
+    assert pairs.lengths.tolist() == [5 + 3 + 3, 5 + 3 + 3]
+    premise, hypothesis = pairs.pair(1)
+    assert (len(premise), len(hypothesis)) == (5, 3)
+    assert pairs.counts() == {"d": {"entailment": 1}, "e": {"not_entailment": 1}}
+
+
+def test_the_cache_gives_back_what_was_encoded(tiny_start, toy_data, tmp_path):
+    """A second call reads the cache, and a changed file is not taken for the old one."""
+    tokenizer = tiny_start / "tokenizer.json"
+    one = load_pairs([toy_data], tokenizer, max_length=40, cache=tmp_path)
+    two = load_pairs([toy_data], tokenizer, max_length=40, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert one.names == two.names
+    assert one.dropped == two.dropped
+    for name in ("tokens", "starts", "cuts", "labels", "datasets"):
+        assert getattr(one, name).tolist() == getattr(two, name).tolist()
+    load_pairs([toy_data], tokenizer, max_length=41, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,185 @@
+"""The loop: it learns, it stops, and a killed run goes on to the same result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from verifiers.training.checkpoint import load_checkpoint  # noqa: E402
+from verifiers.training.data import load_pairs  # noqa: E402
+from verifiers.training.loop import CHECKPOINT, PAUSE, RunOptions, Trainer  # noqa: E402
+from verifiers.training.recipe import Recipe, Stage  # noqa: E402
+
+RECIPE = Recipe(
+    (
+        Stage("short", 4_000, {"toy": 1.0}, max_length=40),
+        Stage("mix", 4_000, {"toy": 1.0, "other": 1.0}, max_length=64),
+    ),
+    batch_tokens=256,
+    pool_batches=4,
+    lr=4e-3,
+    head_factor=2.0,
+    warmup_tokens=500,
+    decay_start=6_000,
+    decay_tokens=2_000,
+    dropout=0.1,  # so that torch's generator matters
+    bf16=False,
+    ema=0.9,
+)
+
+
+@pytest.fixture(scope="module")
+def pairs(tiny_start, toy_data):
+    """The toy data as token ids."""
+    return load_pairs([toy_data], tiny_start / "tokenizer.json", max_length=64)
+
+
+def trainer(pairs, start, folder, recipe=RECIPE, **kwargs):
+    """A trainer with small log and checkpoint intervals."""
+    names = ("evaluate", "clock", "sleep")
+    extra = {name: kwargs.pop(name) for name in names if name in kwargs}
+    options = RunOptions(folder, log_every=5, threads=1, **kwargs)
+    return Trainer(pairs, recipe, start, options, **extra)
+
+
+def log(folder):
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def changed(**kwargs):
+    """The recipe with some values changed."""
+    return replace(RECIPE, **kwargs)
+
+
+class Killed(Exception):
+    """Stands for a kill in the middle of a step."""
+
+
+def test_training_learns(pairs, tiny_start, tmp_path):
+    """The loss at the end is well under that at the beginning."""
+    long = changed(dropout=0.0, freeze_words=False, decay_start=40_000)
+    trainer(pairs, tiny_start, tmp_path, recipe=long, stop_at=30_000).run()
+    losses = [line["loss"] for line in log(tmp_path)]
+    assert sum(losses[-5:]) / 5 < losses[0] - 0.2
+
+
+@pytest.mark.parametrize("kill_at", [1, 9, 17, 30])
+def test_a_killed_run_goes_on_to_the_same_result(pairs, tiny_start, tmp_path, kill_at):
+    """Killed between checkpoints and started again, weights, average and moments come out equal."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    trainer(pairs, tiny_start, whole, checkpoint_every=1_000).run()
+
+    victim = trainer(pairs, tiny_start, broken, checkpoint_every=1_000)
+    step, done = victim._step, iter(range(1_000))
+
+    def dying() -> None:
+        if next(done) == kill_at:
+            raise Killed
+        step()
+
+    victim._step = dying
+    with pytest.raises(Killed):
+        victim.run()
+    trainer(pairs, tiny_start, broken, checkpoint_every=1_000).run()
+
+    one, two = load_checkpoint(whole / CHECKPOINT), load_checkpoint(broken / CHECKPOINT)
+    assert one.position == two.position
+    for group in ("weights", "average", "moments"):
+        first, second = getattr(one, group), getattr(two, group)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first), group
+
+
+def test_the_stable_part_can_be_extended(pairs, tiny_start, tmp_path):
+    """Stopped on the plateau and decayed later, a run equals one planned so from the start."""
+    planned, extended = tmp_path / "planned", tmp_path / "extended"
+    trainer(pairs, tiny_start, planned).run()
+    endless = changed(decay_start=None)
+    trainer(pairs, tiny_start, extended, recipe=endless, stop_at=3_000).run()
+    trainer(pairs, tiny_start, extended).run()
+    one, two = load_checkpoint(planned / CHECKPOINT), load_checkpoint(extended / CHECKPOINT)
+    assert all(torch.equal(one.weights[n], two.weights[n]) for n in one.weights)
+
+
+def test_evaluation_leaves_the_training_as_it_was(pairs, tiny_start, tmp_path):
+    """Evaluating while training changes neither weights nor the generator."""
+
+    def evaluate(network):
+        assert not network.training
+        torch.rand(3)
+        return {"figure": 0.5}
+
+    plain, watched = tmp_path / "plain", tmp_path / "watched"
+    trainer(pairs, tiny_start, plain, stop_at=3_000).run()
+    trainer(pairs, tiny_start, watched, stop_at=3_000, evaluate=evaluate, evaluate_every=800).run()
+    assert sum(line["event"] == "evaluated" for line in log(watched)) == 3
+    one, two = load_checkpoint(plain / CHECKPOINT), load_checkpoint(watched / CHECKPOINT)
+    assert all(torch.equal(one.weights[n], two.weights[n]) for n in one.weights)
+
+
+def test_evaluation_sees_the_average(pairs, tiny_start, tmp_path):
+    """What is measured is what would be shipped."""
+    seen = []
+
+    def evaluate(network):
+        seen.append(network.classifier.weight.detach().clone())
+        return {}
+
+    run = trainer(pairs, tiny_start, tmp_path, stop_at=1_500, evaluate=evaluate, evaluate_every=1_400)
+    run.run()
+    assert len(seen) == 1
+    assert not torch.equal(seen[0], run.network.classifier.weight)
+
+
+def test_frozen_words_stay(pairs, tiny_start, tmp_path):
+    """Word embeddings are the start checkpoint's; everything else moved."""
+    run = trainer(pairs, tiny_start, tmp_path, stop_at=2_000)
+    before = {n: p.detach().clone() for n, p in run.network.named_parameters()}
+    run.run()
+    still = {n for n, p in run.network.named_parameters() if torch.equal(before[n], p)}
+    assert still == {"bert.embeddings.word_embeddings.weight"}
+
+
+def test_a_pause_file_makes_it_sleep(pairs, tiny_start, tmp_path):
+    """While PAUSE is there no step is made; when it goes, training does on."""
+    tmp_path.joinpath(PAUSE).touch()
+    naps = []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        assert not (tmp_path / "log.jsonl").exists()
+        if len(naps) == 3:
+            (tmp_path / PAUSE).unlink()
+
+    run = trainer(pairs, tiny_start, tmp_path, stop_at=1_000, sleep=sleep)
+    run.run()
+    assert len(naps) == 3
+    assert run.tokens >= 1_000
+
+
+def test_a_folder_of_another_seed_is_refused(pairs, tiny_start, tmp_path):
+    """Going on with another order of data would be another run."""
+    trainer(pairs, tiny_start, tmp_path, stop_at=500).run()
+    other = changed(seed=3)
+    with pytest.raises(ValueError, match="seed"):
+        trainer(pairs, tiny_start, tmp_path, recipe=other)
+
+
+def test_a_run_without_an_end_is_refused(pairs, tiny_start, tmp_path):
+    """No decay and no limit: it would never stop."""
+    endless = Recipe(RECIPE.stages, batch_tokens=256, decay_start=None)
+    with pytest.raises(ValueError, match="when to stop"):
+        trainer(pairs, tiny_start, tmp_path, recipe=endless).run()
+
+
+def test_bfloat16_steps_run(pairs, tiny_start, tmp_path):
+    """The mixed-precision path trains and keeps float32 weights."""
+    half = changed(bf16=True)
+    run = trainer(pairs, tiny_start, tmp_path, recipe=half, stop_at=600)
+    run.run()
+    assert run.network.classifier.weight.dtype is torch.float32

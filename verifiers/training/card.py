@@ -1,0 +1,162 @@
+"""The model card: what a bundled model is, from the files that made it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verifiers.training.files import read_json
+from verifiers.training.sources import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from verifiers.training.recipe import Recipe
+
+LIMITS = """\
+* English only. Trained on encyclopedic prose, captions, talk, contracts and tables; medicine, law
+  and science are outside what it has seen.
+* It reads one window of a source at a time, at most {max_length} tokens with the claim. A claim that
+  needs two places of a long source is seen as unsupported.
+* No arithmetic, no counting beyond small numbers, little world knowledge. Numbers, dates and units
+  are checked beside it by deterministic rules.
+* Adversarial claims (ANLI) are near chance. Its probabilities are calibrated on held-out parts of the
+  training sources, and not on yours: measure with your own labelled data before relying on a
+  threshold."""
+
+
+def write_card(
+    folder: Path,
+    *,
+    recipe: Recipe,
+    counts: Mapping[str, Mapping[str, int]],
+    used: Mapping[str, int],
+    held_out: Mapping[str, float],
+    grounding: Sequence[Mapping[str, Any]],
+    start: str,
+    tokens: int,
+    steps: int,
+    notes: Sequence[str] = (),
+) -> str:
+    """Write ``README.md`` of an exported model and return its text.
+
+    Args:
+        folder: An exported model: its ``config.json`` supplies digest, sizes and calibration.
+        recipe: What it was trained with.
+        counts: Rows there were, by data set and label.
+        used: Rows drawn in training, by data set, repeats counted.
+        held_out: Figures on held-out pairs.
+        grounding: One mapping a grounding set: set, rows, balanced_accuracy, auroc.
+        start: Where its weights started from, with the licence.
+        tokens: Tokens trained on.
+        steps: Batches trained on.
+        notes: Further lines on how it came about.
+    """
+    config = read_json(folder / "config.json")
+    parts = [
+        f"# {folder.name}",
+        "",
+        "A cross-encoder that reads a premise and a claim and says how likely the claim is entailed "
+        "by the premise, contradicted by it, or neither.",
+        "",
+        f"* Network: BERT, {config['num_hidden_layers']} layers, width {config['hidden_size']}; "
+        f"started from {start}.",
+        f"* Input: `{config['input_template']}`, at most {config['max_length']} tokens. Labels: "
+        + ", ".join(f"{number} {name}" for number, name in config["id2label"].items())
+        + ".",
+        f"* `model.onnx`: SHA-256 `{config['sha256']['model.onnx']}`, weights stored as "
+        f"{config['weights_stored']}, computed in float32.",
+        f"* Licence of the weights: Apache-2.0.",
+        *(f"* {note}" for note in notes),
+        "",
+        "## Training",
+        "",
+        f"{tokens:,} tokens in {steps:,} batches of up to {recipe.batch_tokens:,} tokens. AdamW, peak "
+        f"learning rate {recipe.lr:g} ({recipe.head_factor:g} times that for pooler and classifier), "
+        f"weight decay {recipe.weight_decay:g}, gradient norm clipped at {recipe.clip:g}, "
+        f"{recipe.warmup_tokens:,} tokens of warm-up, "
+        + (
+            f"linear decay to zero over the last {recipe.decay_tokens:,}. "
+            if recipe.decay_start is not None
+            else "no decay. "
+        )
+        + f"Shipped weights: running average with decay {recipe.ema:g}. "
+        + ("Word embeddings kept as they were. " if recipe.freeze_words else "")
+        + f"Seed {recipe.seed}. Rows labelled only `not_entailment` cost -log(1 - P(entailment)).",
+        "",
+        "| stage | tokens | longest pair | share of rows |",
+        "|---|---|---|---|",
+        *_stages(recipe, tokens),
+        "",
+        "## Data",
+        "",
+        "| data set | rows there | rows drawn | from | licence |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {sum(labels.values()):,} | {used.get(name, 0):,} | "
+            f"{source_of(name).origin} | {source_of(name).licence} |"
+            for name, labels in sorted(counts.items())
+        ),
+        "",
+        "## Figures",
+        "",
+        f"Held-out pairs of the training sources: "
+        + ", ".join(
+            f"{name.replace('_', ' ')} {held_out[name]:.3f}"
+            for name in ("balanced_accuracy", "auroc", "accuracy_3way")
+            if name in held_out
+        )
+        + ".",
+        "",
+        *_calibration(config.get("calibration")),
+        *_grounding(grounding),
+        "## Limits",
+        "",
+        LIMITS.format(max_length=config["max_length"]),
+        "",
+    ]
+    text = "\n".join(parts)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _stages(recipe: Recipe, tokens: int) -> list[str]:
+    rows, left = [], tokens
+    for i, stage in enumerate(recipe.stages):
+        took = left if i == len(recipe.stages) - 1 else min(left, stage.tokens)
+        left -= took
+        total = sum(stage.weights.values())
+        shares = sorted(stage.weights.items(), key=lambda item: -item[1])
+        mixture = ", ".join(f"{name} {100 * w / total:.1f} %" for name, w in shares)
+        rows.append(f"| {stage.name} | {took:,} | {stage.max_length} | {mixture} |")
+    return rows
+
+
+def _calibration(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return ["Not calibrated.", ""]
+    return [
+        f"Calibrated by temperature {found['temperature']:.3f} on {found['rows']:,} held-out pairs: "
+        f"expected calibration error of P(entailment) {found['entailment_ece_before']:.3f} before, "
+        f"{found['entailment_ece_after']:.3f} after (fitted and measured on the same pairs).",
+        "",
+    ]
+
+
+def _grounding(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    mean = [sum(r[key] for r in rows) / len(rows) for key in ("balanced_accuracy", "auroc")]
+    return [
+        "Labelled grounding sets, never trained on: the model alone, sources in windows of 180 words, "
+        "best window, one threshold for all, fixed on the held-out pairs.",
+        "",
+        "| set | rows | balanced accuracy | AUROC |",
+        "|---|---|---|---|",
+        *(
+            f"| {r['set']} | {r['rows']} | {r['balanced_accuracy']:.3f} | {r['auroc']:.3f} |"
+            for r in rows
+        ),
+        f"| mean | | {mean[0]:.3f} | {mean[1]:.3f} |",
+        "",
+    ]

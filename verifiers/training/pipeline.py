@@ -1,0 +1,231 @@
+"""What the subcommands do, as functions over paths: each one a step that can be run alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from verifiers.training import evaluate as ev
+from verifiers.training import model as models
+from verifiers.training.calibration import calibrate
+from verifiers.training.card import write_card
+from verifiers.training.checkpoint import load_checkpoint
+from verifiers.training.data import Row, load_pairs, read_rows
+from verifiers.training.export import Storage, export, read_weights
+from verifiers.training.files import read_json, replace_bytes, require, write_json
+from verifiers.training.generate import generate, summary
+from verifiers.training.loop import CHECKPOINT, RunOptions, Trainer
+from verifiers.training.recipe import Recipe, load_recipe
+from verifiers.training.sampling import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from verifiers.training.data import Pairs
+
+USED = "used.json"
+
+
+def generate_file(
+    sources: Sequence[Path], target: Path, *, each: int, seed: int
+) -> dict[str, dict[str, int]]:
+    """Write generated pairs as gzip JSON lines; returns their counts. See :mod:`.generate`."""
+    rows = chain.from_iterable(read_rows(source) for source in sources)
+    made = list(generate(rows, each=each, seed=seed))
+    write_rows(made, target)
+    return summary(made)
+
+
+def write_rows(rows: Iterable[Row], target: Path) -> None:
+    """Write pairs as gzip JSON lines; the same rows give the same bytes."""
+    text = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replace_bytes(target, gzip.compress(text.encode("utf-8"), mtime=0))
+
+
+def init(source: Path, target: Path, *, layers: Sequence[int], labels: Sequence[str]) -> None:
+    """Cut a start checkpoint out of a BERT one: some of its layers, its pooler, a fresh head.
+
+    Args:
+        source: Folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT
+            encoder or sequence classifier, as Hugging Face's libraries write it.
+        target: Folder to write.
+        layers: Layers to keep, in the order they are to have.
+        labels: Names of the new head's columns.
+    """
+    config = read_json(source / "config.json")
+    if not layers or not all(0 <= i < int(config["num_hidden_layers"]) for i in layers):
+        raise ValueError(f"layers {list(layers)} are not all among those of {source}")
+    weights: dict[str, NDArray[Any]] = {}
+    for name, value in read_weights(source).items():
+        full = name if name.startswith(("bert.", "classifier.")) else "bert." + name
+        if full.startswith("classifier.") or full.endswith("position_ids"):
+            continue
+        if full.startswith("bert.encoder.layer."):
+            number, _, rest = full.removeprefix("bert.encoder.layer.").partition(".")
+            for at, kept in enumerate(layers):
+                if kept == int(number):
+                    weights[f"bert.encoder.layer.{at}.{rest}"] = value.astype("float32")
+        else:
+            weights[full] = value.astype("float32")
+    target.mkdir(parents=True, exist_ok=True)
+    data = require("safetensors.numpy").save(weights, metadata={"format": "pt"})
+    replace_bytes(target / "model.safetensors", data)
+    names = {str(i): label for i, label in enumerate(labels)}
+    write_json(
+        target / "config.json",
+        {
+            **config,
+            "architectures": ["BertForSequenceClassification"],
+            "num_hidden_layers": len(layers),
+            "id2label": names,
+            "label2id": {label: int(i) for i, label in names.items()},
+        },
+    )
+    shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+
+
+def train(
+    data: Sequence[Path],
+    start: Path,
+    recipe: Recipe,
+    options: RunOptions,
+    *,
+    held_out: Path | None = None,
+) -> Path:
+    """Train, or go on with the run in ``options.folder``; returns the averaged model's folder."""
+    tokenizer = start / "tokenizer.json"
+    longest = max(stage.max_length for stage in recipe.stages)
+    cache = options.folder / "cache"
+    pairs = load_pairs(data, tokenizer, max_length=longest, cache=cache)
+    trainer = Trainer(
+        pairs,
+        recipe,
+        start,
+        options,
+        evaluate=_evaluation(held_out, tokenizer, longest, cache) if held_out else None,
+    )
+    trainer.run()
+    trainer.save_model(options.folder / "model")
+    used = {
+        "tokens": trainer.tokens,
+        "steps": trainer.steps,
+        "rows": rows_used(pairs, recipe, trainer.steps),
+        "counts": pairs.counts(),
+        "dropped": pairs.dropped,
+    }
+    write_json(options.folder / USED, used)
+    return options.folder / "model"
+
+
+def _evaluation(held_out: Path, tokenizer: Path, longest: int, cache: Path) -> Any:
+    pairs = load_pairs([held_out], tokenizer, max_length=longest, cache=cache)
+    specials = models.special_ids(tokenizer)
+
+    def evaluate(network: Any) -> Mapping[str, float]:
+        logits = ev.logits_of(pairs, ev.torch_forward(network), specials=specials)
+        return ev.held_out(pairs, logits)
+
+    return evaluate
+
+
+def rows_used(pairs: Pairs, recipe: Recipe, steps: int) -> dict[str, int]:
+    """How many rows of each data set the first ``steps`` batches hold, repeats counted."""
+    sampler = Sampler(pairs, recipe)
+    found: Counter[int] = Counter()
+    for _ in range(steps):
+        found.update(pairs.datasets[sampler.next()].tolist())
+    return {pairs.names[number]: count for number, count in sorted(found.items())}
+
+
+def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_length: int) -> None:
+    """The mean of the (running-average) weights of several run checkpoints, as a model folder."""
+    states = [load_checkpoint(path) for path in checkpoints]
+    weights = [{**state.weights, **state.average} for state in states]
+    mean = {name: sum(w[name] for w in weights) / len(weights) for name in weights[0]}
+    config = {**read_json(start / "config.json"), "max_length": max_length, "dtype": "float32"}
+    models.save(mean, config, start / "tokenizer.json", target)
+
+
+def export_calibrated(
+    model: Path, target: Path, held_out: Path, *, storage: Storage = "float16", threads: int = 1
+) -> dict[str, Any]:
+    """Export, then fit the temperature with the exported file itself, then write both.
+
+    The held-out pairs serve early stopping and calibration, never training.
+    """
+    config = export(model, target, storage=storage)
+    pairs, logits = held_out_logits(target, held_out, threads=threads)
+    fitted = calibrate(logits, pairs.labels)
+    return export(
+        model,
+        target,
+        storage=storage,
+        max_length=int(config["max_length"]),
+        extra={"calibration": fitted.to_config()},
+    )
+
+
+def held_out_logits(
+    folder: Path, held_out: Path, *, threads: int = 1
+) -> tuple[Pairs, NDArray[Any]]:
+    """An exported model's logits on held-out pairs."""
+    limit = int(read_json(folder / "config.json")["max_length"])
+    tokenizer = folder / "tokenizer.json"
+    pairs = load_pairs([held_out], tokenizer, max_length=limit)
+    forward = ev.onnx_forward(folder, threads=threads)
+    return pairs, ev.logits_of(pairs, forward, specials=models.special_ids(tokenizer))
+
+
+def evaluate_exported(
+    folder: Path,
+    held_out: Path,
+    grounding: Sequence[Path] = (),
+    *,
+    sample: int | None = None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Figures of an exported model, at the threshold that its calibration fixed (else 0.5)."""
+    found = read_json(folder / "config.json").get("calibration", {})
+    threshold = float(found.get("entailment_threshold", 0.5))
+    pairs, logits = held_out_logits(folder, held_out, threads=threads)
+    logits = logits / float(found.get("temperature", 1.0))
+    return {
+        "model": folder.name,
+        "threshold": threshold,
+        "held_out": ev.held_out(pairs, logits, threshold=threshold),
+        "grounding": list(
+            ev.grounding_table(
+                grounding, folder, threshold=threshold, sample=sample, threads=threads
+            )
+        ),
+    }
+
+
+def make_card(folder: Path, run: Path, figures: Mapping[str, Any], *, start: str) -> str:
+    """Write the model card of an exported model from its run folder and its figures."""
+    used = read_json(run / USED)
+    return write_card(
+        folder,
+        recipe=load_recipe(run / "recipe.json"),
+        counts=used["counts"],
+        used=used["rows"],
+        held_out=figures["held_out"],
+        grounding=figures["grounding"],
+        start=start,
+        tokens=int(used["tokens"]),
+        steps=int(used["steps"]),
+    )
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run folder holds something to go on from."""
+    return (run / CHECKPOINT).exists()
