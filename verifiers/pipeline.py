@@ -14,12 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from verifiers.errors import BackendFailed, InputTooLong, SourceInvalid, VerifierError
-from verifiers.plan import Reading, finish, plan
+from verifiers.errors import BackendFailed, InputTooLong, SourceInvalid
+from verifiers.plan import Reading, failed_verification, failure, finish, plan
 from verifiers.types import (
-    Assessment,
     Claim,
-    ClaimKind,
     Coverage,
     EvidenceSpan,
     Failed,
@@ -194,7 +192,7 @@ class Verifier:
         try:
             result = self._engine.submit(pairs).result()
         except (BackendFailed, InputTooLong) as error:
-            return [_failure(error)] * len(pairs), None
+            return [failure(error)] * len(pairs), None
         return list(result.probs), result
 
     async def _score(
@@ -205,7 +203,7 @@ class Verifier:
         try:
             result = await asyncio.wrap_future(self._engine.submit(pairs))
         except (BackendFailed, InputTooLong) as error:
-            return [_failure(error)] * len(pairs), None
+            return [failure(error)] * len(pairs), None
         return list(result.probs), result
 
     def _cutter(self, budget: int) -> Cutter:
@@ -348,10 +346,13 @@ class _Job:
             )
         return self._indexes[budget]
 
-    def _narrow(self, window: Window, text: str) -> EvidenceSpan:
+    def _narrow(self, window: Window, text: str, place: Span | None) -> EvidenceSpan:
         source = next(s for s in self._sources if s.id == window.source_id)
         cutter = self._verifier._cutter(self._settings.window_tokens)  # noqa: SLF001
-        return narrow(window, text, cutter.sentences(source))
+        sentences = cutter.sentences(source)
+        if place is not None:
+            sentences = [s for s in sentences if s.overlaps(place)]
+        return narrow(window, text, sentences)
 
 
 def _verbatim(claim: Claim, window: Window) -> bool:
@@ -360,10 +361,6 @@ def _verbatim(claim: Claim, window: Window) -> bool:
 
 def _check_values(claim: Claim, window: Window) -> tuple[ValueMismatch, ...]:
     return mismatches(claim, EvidenceSpan(window.source_id, window.span, window.text))
-
-
-def _failure(error: VerifierError) -> Failed:
-    return Failed(error.code, error.message)
 
 
 def check_sources(sources: Sequence[Source]) -> None:
@@ -385,26 +382,6 @@ def check_sources(sources: Sequence[Source]) -> None:
                 hint="Give every source an id of its own.",
             )
         seen.add(source.id)
-
-
-def failed_verification(answer: str, error: VerifierError) -> Verification:
-    """What to report when an answer could not be looked at at all.
-
-    One claim that spans the whole answer, with ``error`` as its outcome, so that the policy's
-    rule for errors applies and nothing reads as clean. No claim when the answer is empty.
-    """
-    if not answer:
-        return Verification(assessments=(), model=None)
-    span = Span(0, len(answer))
-    claim = Claim(
-        id="c1",
-        span=span,
-        text=answer,
-        kind=ClaimKind.SENTENCE,
-        sentence=span,
-        hypothesis=answer,
-    )
-    return Verification(assessments=(Assessment(claim, _failure(error)),), model=None)
 
 
 __all__ = ["Engine", "EvidenceSettings", "Verifier", "check_sources", "failed_verification"]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from verifiers.types import (
     Assessment,
     CitationScore,
+    Claim,
+    ClaimKind,
     Coverage,
     Failed,
     NLIProbs,
@@ -20,15 +22,18 @@ from verifiers.types import (
     Pair,
     Scored,
     Skipped,
+    Span,
+    Verification,
     WindowScore,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from verifiers.types import Claim, EvidenceSpan, Outcome, ValueMismatch, Window
+    from verifiers.errors import VerifierError
+    from verifiers.types import EvidenceSpan, Outcome, ValueMismatch, Window
 
-    Narrow = Callable[[Window, str], EvidenceSpan]
+    Narrow = Callable[[Window, str, Span | None], EvidenceSpan]
     CheckValues = Callable[[Claim, Window], Iterable[ValueMismatch]]
     Verbatim = Callable[[Claim, Window], bool]
     Select = Callable[[Claim], "Reading | Failed"]
@@ -129,7 +134,8 @@ def finish(
     Args:
         plan: What was asked.
         scores: One a pair of ``plan.pairs``, in order.
-        narrow: Finds the sentences of a window nearest to a text.
+        narrow: Finds the sentences of a window nearest to a text, or those around a place in the
+            source when one is given.
         check_values: Compares the values of a claim with those of a window that supports it.
 
     Raises:
@@ -169,23 +175,35 @@ def _assess(
     for_it = max(range(len(read)), key=lambda i: read[i].probs.entailment)
     against = max(range(len(read)), key=lambda i: read[i].probs.contradiction)
     windows = item.reading.windows
-    best = narrow(windows[for_it], claim.hypothesis)
-    worst = best if against == for_it else narrow(windows[against], claim.hypothesis)
     compared = [
         window
         for i, window in enumerate(windows)
         if i == for_it or read[i].probs.entailment >= LEAST_SUPPORT
     ]
+    found = _unique(m for window in compared for m in check_values(claim, window))
+    # The sentence with the value that differs says more than the one with the most words alike.
+    place = next((m.evidence.span for m in found if _inside(m, windows[against])), None)
+    best = narrow(windows[for_it], claim.hypothesis, None)
+    worst = (
+        best
+        if against == for_it and place is None
+        else narrow(windows[against], claim.hypothesis, place)
+    )
     outcome = Scored(
         support=read[for_it].probs.entailment,
         contradiction=read[against].probs.contradiction,
         best_support=best,
         best_contradiction=worst,
         coverage=item.reading.coverage,
-        mismatches=_unique(m for window in compared for m in check_values(claim, window)),
+        mismatches=found,
         windows=tuple(read),
     )
     return Assessment(claim, outcome, _scored_citations(claim, read))
+
+
+def _inside(mismatch: ValueMismatch, window: Window) -> bool:
+    evidence = mismatch.evidence
+    return evidence.source_id == window.source_id and window.span.contains(evidence.span)
 
 
 def _unique(found: Iterable[ValueMismatch]) -> tuple[ValueMismatch, ...]:
@@ -208,3 +226,28 @@ def _scored_citations(claim: Claim, read: Sequence[WindowScore]) -> tuple[Citati
         )
         for citation in claim.citations
     )
+
+
+def failure(error: VerifierError) -> Failed:
+    """An error as the outcome of a claim."""
+    return Failed(error.code, error.message)
+
+
+def failed_verification(answer: str, error: VerifierError) -> Verification:
+    """What to report when an answer could not be looked at at all.
+
+    One claim that spans the whole answer, with ``error`` as its outcome, so that the policy's
+    rule for errors applies and nothing reads as clean. No claim when the answer is empty.
+    """
+    if not answer:
+        return Verification(assessments=(), model=None)
+    span = Span(0, len(answer))
+    claim = Claim(
+        id="c1",
+        span=span,
+        text=answer,
+        kind=ClaimKind.SENTENCE,
+        sentence=span,
+        hypothesis=answer,
+    )
+    return Verification(assessments=(Assessment(claim, failure(error)),), model=None)

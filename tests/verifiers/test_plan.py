@@ -48,7 +48,7 @@ def probs(entailment: float, contradiction: float) -> NLIProbs:
     return NLIProbs(entailment, 1 - entailment - contradiction, contradiction)
 
 
-def whole(w: Window, _text: str) -> EvidenceSpan:
+def whole(w: Window, _text: str, _place: Span | None) -> EvidenceSpan:
     return EvidenceSpan(w.source_id, w.span, w.text)
 
 
