@@ -49,12 +49,14 @@ _STARTERS = frozenset(
 
 # German dates: "3. Mai".
 _MONTHS = frozenset(
-    "Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember".split()  # noqa: SIM905
+    """
+    Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember
+    """.split()  # noqa: SIM905
 )
 
 # Full stops of scripts that put no space after them.
 _WIDE = "。．！？｡︒"  # noqa: RUF001
-_OTHER = "؟۔।॥։።፧။។៕།"
+_OTHER = "؟۔।॥։።፧။។៕།"  # noqa: RUF001
 _CLOSERS = "\"'”’»›)\\]}」』）】》〉*_"  # noqa: RUF001
 _BOUNDARY = re.compile(
     # The look-behind keeps "?????" linear: a run is tried once, not from each of its marks.
@@ -80,7 +82,7 @@ class Edge(Enum):
     MAYBE = "maybe"  # after "U.S." and its like: let a parser decide
 
 
-def _edge(text: str, start: int, end: int) -> Edge:
+def _edge(text: str, start: int, end: int) -> Edge:  # noqa: PLR0911 - by mark, then by word
     """Judge the terminator ``text[start:end]``."""
     mark = text[start]
     if mark in _WIDE or mark in _OTHER:
@@ -205,7 +207,7 @@ def _hard(line: str, following: str, width: int) -> bool:
 
 
 def group_lines(text: str, lines: Sequence[Span]) -> list[list[Span]]:
-    """Content lines of one block, grouped: a group is wrapped text, a new one a line that is meant."""
+    """Content lines of one block, grouped: each group is wrapped text."""
     width = max((line.end - line.start for line in lines), default=0)
     groups: list[list[Span]] = []
     for index, line in enumerate(lines):

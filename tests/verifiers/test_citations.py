@@ -46,7 +46,7 @@ def test_resolve(target, expected):
 
 def test_an_id_goes_before_a_place():
     """Sources numbered by the application keep their numbers."""
-    assert "1" == resolve("1", [Source("0", "a"), Source("1", "b")])
+    assert resolve("1", [Source("0", "a"), Source("1", "b")]) == "1"
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_find_citations(answer, expected):
 
 def test_a_link_counts_only_where_sources_have_links():
     """Without any URI there is nothing a link could name, so it is no citation."""
-    assert () == find_citations("See [docs](https://example.com/x).", [Source("a", "b")])
+    assert find_citations("See [docs](https://example.com/x).", [Source("a", "b")]) == ()

@@ -114,9 +114,11 @@ CASES = {
         """,
     ),
     "doubtful scope stays whole": (
-        "If the order is late, you get a refund and we send a voucher. You can call us or write a letter. "
-        "He said that the bank was closed and the shop was open. Apple designs and builds phones. "
-        "No employee works on Sunday and gets paid.",
+        (
+            "If the order is late, you get a refund and we send a voucher. You can call us or write a letter. "
+            "He said that the bank was closed and the shop was open. Apple designs and builds phones. "
+            "No employee works on Sunday and gets paid."
+        ),
         """
         sentence: If the order is late, you get a refund and we send a voucher.
         sentence: You can call us or write a letter.
@@ -142,8 +144,10 @@ CASES = {
         """,
     ),
     "openers are taken off, not skipped": (
-        "Sure! The fee is $30. I think the fee is $30. According to the documents, the fee is $30. "
-        "As an AI, I believe that the fee is $30. Please note that the fee is $30.",
+        (
+            "Sure! The fee is $30. I think the fee is $30. According to the documents, the fee is $30. "
+            "As an AI, I believe that the fee is $30. Please note that the fee is $30."
+        ),
         """
         sentence (greeting): Sure!
         sentence: The fee is $30.
@@ -154,8 +158,10 @@ CASES = {
         """,
     ),
     "talk about the conversation": (
-        "Hello! Great question! As an AI, I cannot say. I could not find this in the documents. "
-        "The provided context does not mention the price. Let me know if you need more. I hope this helps! Anything else?",
+        (
+            "Hello! Great question! As an AI, I cannot say. I could not find this in the documents. "
+            "The provided context does not mention the price. Let me know if you need more. I hope this helps! Anything else?"
+        ),
         """
         sentence (greeting): Hello!
         sentence (greeting): Great question!
@@ -176,8 +182,10 @@ CASES = {
         """,
     ),
     "what only looks like talk is checked": (
-        "Take 2 tablets daily. We do not offer refunds. There is no evidence of water on Mars. "
-        "Ask your doctor before use. The text does not rhyme.",
+        (
+            "Take 2 tablets daily. We do not offer refunds. There is no evidence of water on Mars. "
+            "Ask your doctor before use. The text does not rhyme."
+        ),
         """
         sentence: Take 2 tablets daily.
         sentence: We do not offer refunds.
@@ -339,16 +347,17 @@ def test_an_answer_in_full_does_not_need_its_question(extractor):
     claims = extractor.extract(
         "Yes, employees may carry over 5 days.", question="May employees carry over days?"
     )
-    assert "Employees may carry over 5 days." == claims[0].hypothesis
+    assert claims[0].hypothesis == "Employees may carry over 5 days."
     claims = extractor.extract("It is in Paris.", question="Where is the Eiffel Tower?")
-    assert "The Eiffel Tower is in Paris." == claims[0].hypothesis
+    assert claims[0].hypothesis == "The Eiffel Tower is in Paris."
 
 
 def test_a_list_of_fragments_answers_item_by_item(extractor):
     """Each item of a bare list is an answer of its own."""
     claims = extractor.extract("- red\n- blue", question="What are the colors of the flag?")
-    assert ["The colors of the flag are red.", "The colors of the flag are blue."] == [
-        c.hypothesis for c in claims
+    assert [c.hypothesis for c in claims] == [
+        "The colors of the flag are red.",
+        "The colors of the flag are blue.",
     ]
 
 
@@ -378,7 +387,7 @@ def test_provider_annotations_are_citations(extractor):
     """What the provider returned beside the text is attached by its place."""
     note = Citation(Span(16, 17), "", "s2", "s2")
     claims = extractor.extract("The fee is $30. It is due.", sources=SOURCES, annotations=[note])
-    assert [[], ["s2"]] == [[c.source_id for c in claim.citations] for claim in claims]
+    assert [[c.source_id for c in claim.citations] for claim in claims] == [[], ["s2"]]
 
 
 @pytest.mark.parametrize(
@@ -401,7 +410,7 @@ def test_facets(extractor, answer, expected):
 def test_a_text_nobody_can_parse_stays_whole(extractor):
     """Other languages under the English pipeline keep their sentences."""
     claims = extractor.extract("Der Vertrag läuft z. B. bis 2025. Er kostet 30 Euro.")
-    assert ["Der Vertrag läuft z. B. bis 2025.", "Er kostet 30 Euro."] == [c.text for c in claims]
+    assert [c.text for c in claims] == ["Der Vertrag läuft z. B. bis 2025.", "Er kostet 30 Euro."]
 
 
 @pytest.mark.parametrize(
@@ -433,5 +442,5 @@ def test_a_pipeline_that_is_not_there_is_a_clear_error():
     """The name of the pipeline and what to do are in the message."""
     with pytest.raises(PipelineUnavailable, match="xx_not_there") as caught:
         make_extractor(pipeline="xx_not_there").extract("Some text.")
-    assert "GR108" == caught.value.code
+    assert caught.value.code == "GR108"
     assert caught.value.hint

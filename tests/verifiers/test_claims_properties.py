@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,12 +22,80 @@ SOURCES = (
 
 # Any text without surrogates, and text dense in what the segmenter looks for.
 PIECES = st.sampled_from(
-    "The fee is $30.|It costs 3.5 million.|Paris|e.g. this|Dr. Who left.|[1]|[^1]|[^1]: note|[a](b)|[1, 2]|[1-3]|(Source: x)|"
-    "【1†source】|https://a.b/c|**|*|_|`|```|~~~|#|##|- |1. |> |>|\\||\\|---\\||---|***|===|<b>|</b>|<br>|&amp;|&#x2e;|\\\\|"
-    "who was here,|, which is old,|and it won;|?|!|…|。|؟|中文句子|नमस्ते।|שלום|\u200b|\u200d|\u00ad|\ufeff|e\u0301|\U0001f600|"
-    '👩\u200d💻|✅|\u2028|\x0c|\t|Sources:|Yes.|No, it isn\'t.|She left and he stayed.|If so, we go.|"Quoted," he said.|(|)|[|]'.split(
-        "|"
-    )
+    [
+        "The fee is $30.",
+        "It costs 3.5 million.",
+        "Paris",
+        "e.g. this",
+        "Dr. Who left.",
+        "[1]",
+        "[^1]",
+        "[^1]: note",
+        "[a](b)",
+        "[1, 2]",
+        "[1-3]",
+        "(Source: x)",
+        "【1†source】",
+        "https://a.b/c",
+        "**",
+        "*",
+        "_",
+        "`",
+        "```",
+        "~~~",
+        "#",
+        "##",
+        "- ",
+        "1. ",
+        "> ",
+        ">",
+        "\\",
+        "",
+        "\\",
+        "---\\",
+        "",
+        "---",
+        "***",
+        "===",
+        "<b>",
+        "</b>",
+        "<br>",
+        "&amp;",
+        "&#x2e;",
+        "\\\\",
+        "who was here,",
+        ", which is old,",
+        "and it won;",
+        "?",
+        "!",
+        "…",
+        "。",
+        "؟",
+        "中文句子",
+        "नमस्ते।",
+        "שלום",
+        "\u200b",
+        "\u200d",
+        "\xad",
+        "\ufeff",
+        "é",
+        "😀",
+        "👩\u200d💻",
+        "✅",
+        "\u2028",
+        "\x0c",
+        "\t",
+        "Sources:",
+        "Yes.",
+        "No, it isn't.",
+        "She left and he stayed.",
+        "If so, we go.",
+        '"Quoted," he said.',
+        "(",
+        ")",
+        "[",
+        "]",
+    ]
 ).map(lambda piece: piece.replace("\\", "") if piece != "\\\\" else "\\")
 DENSE = st.lists(
     st.tuples(PIECES, st.sampled_from(["", " ", "\n", "\r\n", "\n\n", "\r", "  \n", "    "])),
@@ -58,7 +128,7 @@ def uncovered(text: str, spans: list[Span]) -> str:
 def check(answer: str, claims) -> None:
     """All that holds for the claims of any answer."""
     assert [f"c{n}" for n in range(1, len(claims) + 1)] == [c.id for c in claims]
-    assert "" == uncovered(answer, [c.sentence for c in claims])
+    assert uncovered(answer, [c.sentence for c in claims]) == ""
     by_sentence: dict[Span, list] = {}
     for claim in claims:
         assert claim.text == claim.span.of(answer)
@@ -72,7 +142,7 @@ def check(answer: str, claims) -> None:
     starts = [c.span.start for c in claims]
     assert sorted(starts) == starts
     sentences = sorted(by_sentence)
-    assert all(a.end <= b.start for a, b in zip(sentences, sentences[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(sentences))
 
 
 @given(ANSWERS, QUESTIONS)
@@ -94,8 +164,8 @@ def test_claims_of_any_answer_in_english(english, answer, question):
 def test_sentences_hold_every_character(text):
     """The cheap splitter for sources loses nothing, never overlaps and never returns space."""
     spans = rules.split(text)
-    assert "" == uncovered(text, spans)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert uncovered(text, spans) == ""
+    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
     assert all(span.of(text) == span.of(text).strip() for span in spans)
 
 
@@ -103,8 +173,8 @@ def test_sentences_hold_every_character(text):
 def test_blocks_hold_every_character_once(text):
     """Every non-space character stands in one block, and content stands inside its block."""
     blocks = segment(text)
-    assert "" == uncovered(text, [block.span for block in blocks])
-    assert all(a.span.end <= b.span.start for a, b in zip(blocks, blocks[1:], strict=False))
+    assert uncovered(text, [block.span for block in blocks]) == ""
+    assert all(a.span.end <= b.span.start for a, b in itertools.pairwise(blocks))
     assert all(block.span.contains(line) for block in blocks for line in block.lines)
 
 
@@ -132,10 +202,11 @@ def test_provider_annotations_anywhere_never_crash(answer, places):
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\t \r\n"])
 def test_nothing_said_gives_no_claims(text):
     """An empty answer has no claims, and an empty source no sentences."""
-    assert () == RULES.extract(text, question="Who?")
-    assert [] == RULES.sentences(text)
+    assert RULES.extract(text, question="Who?") == ()
+    assert RULES.sentences(text) == []
 
 
+LONG = 100_000
 MEGABYTE = 1_000_000
 
 
@@ -179,9 +250,26 @@ MEGABYTE = 1_000_000
         "a[1]",
     ],
 )
-def test_a_megabyte_is_read(unit):
-    """A megabyte of anything is read in linear time: quadratic steps would take hours."""
-    text = (unit * (MEGABYTE // len(unit) + 1))[:MEGABYTE]
+def test_long_runs_are_read(unit):
+    """A hundred thousand characters of anything are read: a quadratic step would take an hour."""
+    text = (unit * (LONG // len(unit) + 1))[:LONG]
     claims = RULES.extract(text, sources=SOURCES)
-    assert "" == uncovered(text, [c.sentence for c in claims])
-    assert "" == uncovered(text, RULES.sentences(text))
+    assert uncovered(text, [c.sentence for c in claims]) == ""
+    assert uncovered(text, RULES.sentences(text)) == ""
+
+
+def test_a_megabyte_is_read():
+    """An answer of a megabyte keeps every character and every claim."""
+    text = "The fee is $30 [1]. It rose!\n\n" * (MEGABYTE // 30)
+    claims = RULES.extract(text, sources=SOURCES)
+    assert uncovered(text, [c.sentence for c in claims]) == ""
+    assert len(claims) == 2 * (MEGABYTE // 30)
+
+
+@pytest.mark.integration
+def test_a_long_run_without_a_sentence_is_parsed_in_pieces(english):
+    """What never ends is cut where the parser can take it, and nothing is lost."""
+    text = "word " * 4_000 + "x" * 5_000
+    claims = english.extract(text)
+    assert uncovered(text, [c.sentence for c in claims]) == ""
+    assert len(claims) > 10

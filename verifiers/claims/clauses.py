@@ -9,6 +9,7 @@ than a mangled one, which would be flagged although it is true.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.claims.asides import after_subject, relative_at_end
@@ -39,6 +40,12 @@ class Part(NamedTuple):
     text: str
 
 
+class _Found(NamedTuple):
+    predicates: Sequence[Predicate]
+    inserted: tuple[int, list[int]] | None  # what stands between commas after the subject
+    trailing: tuple[int, int, list[int]] | None  # a relative clause at the end
+
+
 def parts(tree: Tree, swap: Mapping[int, str], begin: int) -> list[Part]:
     """The statements of a sentence, in order; empty when it is to stay whole.
 
@@ -59,7 +66,7 @@ def parts(tree: Tree, swap: Mapping[int, str], begin: int) -> list[Part]:
     trailing = relative_at_end(tree, predicates[-1])
     if len(predicates) == 1 and inserted is None and trailing is None:
         return []
-    made = _Maker(tree, swap, begin, predicates, inserted, trailing).run()
+    made = _Maker(tree, swap, begin, _Found(predicates, inserted, trailing)).run()
     return made if len(made) > 1 else []
 
 
@@ -92,7 +99,7 @@ def _semicolons(tree: Tree, swap: Mapping[int, str], begin: int) -> list[Part]:
     bounds = [begin, *(cut + 1 for cut in cuts), len(tokens)]
     told = dict(swap)
     subjects: list[int] = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         inside = range(start, stop)
         heads = [
             i
@@ -139,16 +146,13 @@ class _Maker:
         tree: Tree,
         swap: Mapping[int, str],
         begin: int,
-        predicates: Sequence[Predicate],
-        inserted: tuple[int, list[int]] | None,
-        trailing: tuple[int, int, list[int]] | None,
+        found: _Found,
     ) -> None:
         self.tree = tree
         self.swap = swap
         self.begin = begin
-        self.predicates = predicates
-        self.inserted = inserted
-        self.trailing = trailing
+        self.predicates, self.inserted, self.trailing = found
+        inserted = self.inserted
         subject = tree.subject(tree.root)
         words = tree.subtree(subject) if subject is not None else []
         out = set(inserted[1]) if inserted else set()

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FOLLOWING = re.compile(
-    r"(?:,?\s*(?:as follows|(?:which\s+)?includ(?:es?|ing)(?: the following)?|(?:are\s+)?(?:listed|given|shown|described)?\s*below"
+    r"(?:,?\s*(?:as follows|(?:which\s+)?includ(?:es?|ing)(?: the following)?|"
+    r"(?:are\s+)?(?:listed|given|shown|described)?\s*below"
     r"|such as)|\s+the following)\s*:$",
     re.IGNORECASE,
 )
@@ -32,7 +33,8 @@ _ENDS_OPEN = re.compile(
     re.IGNORECASE,
 )
 _BARE_LEAD = re.compile(
-    r"\b(?:following|below|as follows|steps?|here\b.*|these|includes?|including|such as|tips?|points?|examples?|ways?|"
+    r"\b(?:following|below|as follows|steps?|here\b.*|these|includes?|including|such as|tips?|"
+    r"points?|examples?|ways?|"
     r"reasons?|benefits?|features?|options?|details?|are|is|highlights?|summary|takeaways?|facts?)\s*:$",
     re.IGNORECASE,
 )
@@ -129,6 +131,9 @@ _COMMON = frozenset(
 )
 
 
+_LONGEST_VALUE = 8  # words; a longer cell is a text of its own
+
+
 class Cell(NamedTuple):
     """One statement of a table row: where it stands, and how it reads."""
 
@@ -169,7 +174,7 @@ def _read_cell(subject: str, head: str, value: str, heads: Sequence[str]) -> str
         return as_sentence(f"{subject}: {value}")
     return as_sentence(
         f"{subject}: {head} is {value}"
-        if len(value.split()) <= 8
+        if len(value.split()) <= _LONGEST_VALUE
         else f"{subject}: {head}: {value}"
     )
 

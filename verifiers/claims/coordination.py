@@ -18,6 +18,8 @@ PERSONAL = frozenset({"he", "she", "it", "they"})
 
 
 class Predicate(NamedTuple):
+    """A predicate and the stretch of words it is read from."""
+
     head: int
     first: int  # first word of its part
     last: int  # last word of its part
@@ -53,7 +55,9 @@ def coordinated(tree: Tree, begin: int) -> list[Predicate]:
     return found
 
 
-def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
+def _separable(  # noqa: C901, PLR0911 - one way out for each doubt
+    tree: Tree, main: int, before: int, head: int
+) -> bool:
     """Whether the predicate ``head`` can be read apart from ``before``."""
     tokens = tree.tokens
     if tokens[head].pos not in {"VERB", "AUX"}:
@@ -61,7 +65,7 @@ def _separable(tree: Tree, main: int, before: int, head: int) -> bool:
     words = tree.subtree(head)
     # It must be all that is left of the sentence: nothing after it hangs elsewhere.
     rest = set(range(words[0], len(tokens))) - set(words)
-    if any(not tokens[i].pos == "PUNCT" for i in rest) or words[0] <= before:
+    if any(tokens[i].pos != "PUNCT" for i in rest) or words[0] <= before:
         return False
     between = [
         tokens[c]

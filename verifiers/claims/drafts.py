@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verifiers.types import ClaimKind, SkipReason, Span
-
 if TYPE_CHECKING:
     from verifiers.claims.blocks import Block
     from verifiers.claims.inline import View
     from verifiers.text import Token
+    from verifiers.types import ClaimKind, SkipReason, Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ _MONTH = (
 _DATE = re.compile(
     rf"\b(?:1[0-9]|20|21)\d\d\b|\b{_MONTH}\.?\s+\d|\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?(?:{_MONTH}|may)\b"
     r"|\bmay\s+\d{1,2}\b|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\b(?:january|february|april|august|september|october|"
-    r"november|december)\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b\d{1,2}(?:st|nd|rd|th) century\b"
+    r"november|december)\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
+    r"|\b\d{1,2}(?:st|nd|rd|th) century\b"
     r"|\b\d0s\b|\b\d+\s?(?:BCE?|AD|CE)\b|\b(?:yesterday|today|tomorrow)\b",
     re.IGNORECASE,
 )
@@ -43,7 +44,7 @@ _NEGATION = re.compile(
 )
 _TWO_WORDS = re.compile(r"\w\s\W*\w|[^\x00-\u2e7f]{2}")  # a single quoted word is mostly irony
 _CAPITALISED = re.compile(
-    r"(?<=[\w,;:)] )[(\"“‘']?[A-Z][\w'’-]+|\b[A-Z]{2,}\b|\b[A-Z]\w*[A-Z]\w*\b"
+    r"(?<=[\w,;:)] )[(\"“‘']?[A-Z][\w'’-]+|\b[A-Z]{2,}\b|\b[A-Z]\w*[A-Z]\w*\b"  # noqa: RUF001
 )
 _NAMES = frozenset(
     """

@@ -28,7 +28,8 @@ _ARRAY_BEFORE = re.compile(
     r"(?:\b(?:array|list|vector|interval|range|tuple|matrix)s?)\s*$", re.IGNORECASE
 )
 _DEFINITION = re.compile(
-    r"^[ \t>]{0,8}(?:[-*][ \t]+)?\[\^?(?P<label>[\w.-]{1,40})\](?P<colon>:?)[ \t]+(?P<text>\S[^\n]*)$",
+    r"^[ \t>]{0,8}(?:[-*][ \t]+)?\[\^?(?P<label>[\w.-]{1,40})\](?P<colon>:?)"
+    r"[ \t]+(?P<text>\S[^\n]*)$",
     re.MULTILINE,
 )
 _LONGEST_RANGE = 20

@@ -44,12 +44,16 @@ class View:
 
 # Zero-width and formatting characters, and variation selectors: invisible, and a way to hide.
 _INVISIBLE = "\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f"
-_EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
+_EMOJI = (
+    "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff"
+    "\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
+)
+_TARGET = r"""\((?:[^()\s]|\([^()\s]*\)){0,2000}(?:\s+"[^"\n]*")?\)"""
 _MARKUP = re.compile(
     rf"""
       (?P<space>\s+)
-    | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]\((?:[^()\s]|\([^()\s]*\)){{0,2000}}(?:\s+"[^"\n]*")?\))
-    | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]\((?:[^()\s]|\([^()\s]*\)){{0,2000}}(?:\s+"[^"\n]*")?\))
+    | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]{_TARGET})
+    | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]{_TARGET})
     | (?P<tag></?[A-Za-z][A-Za-z0-9]{{0,15}}(?:\s[^<>\n]{{0,300}})?/?>|<!--[^\n]{{0,500}}?-->)
     | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-fA-F]{{1,6}}|[A-Za-z]{{2,8}});)
     | (?P<escape>\\(?=[\\`*_{{}}\[\]()\#+.!|>~-]))

@@ -113,7 +113,7 @@ def attach(
 
 
 def _groups(answer: str, spans: Sequence[Span]) -> dict[Span, int]:
-    """For each marker, where the marker before it ends; adjacent markers ("[1][2]") count as one."""
+    """For each marker, where the marker before it ends; "[1][2]" count as one."""
     since: dict[Span, int] = {}
     before = 0
     for index, span in enumerate(spans):

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _YES = re.compile(
-    r"(?:yes|yeah|yep|yup|correct|true|right|indeed|affirmative|that(?:['’]s| is) (?:right|correct|true))\b",
+    r"(?:yes|yeah|yep|yup|correct|true|right|indeed|affirmative|"
+    r"that(?:['’]s| is) (?:right|correct|true))\b",  # noqa: RUF001
     re.IGNORECASE,
 )
 _NO = re.compile(
-    r"(?:no|nope|nah|incorrect|false|wrong|negative|that(?:['’]s| is) (?:wrong|incorrect|false|not (?:right|true|correct)))\b",
+    r"(?:no|nope|nah|incorrect|false|wrong|negative|"
+    r"that(?:['’]s| is) (?:wrong|incorrect|false|not (?:right|true|correct)))\b",  # noqa: RUF001
     re.IGNORECASE,
 )
 _AUXILIARIES = frozenset(
@@ -35,6 +37,7 @@ _ASKS = re.compile(
     r"name|list|tell|give|state|identify|find|define|explain|describe)$",
     re.IGNORECASE,
 )
+_MARKS = frozenset("?？")  # noqa: RUF001
 _WH = frozenset({"who", "whom", "whose", "what", "which", "when", "where", "why", "how"})
 _PREPOSITION = re.compile(
     r"(?:in|on|at|by|from|since|until|during|before|after|around|between|near|to|into|inside|outside|over|under|"
@@ -151,7 +154,7 @@ class Question:
             return ""
         return self._inverted(piece, rest, aux, word, asked, before)
 
-    def _inverted(
+    def _inverted(  # noqa: C901, PLR0911, PLR0917 - each way out is one form of question
         self, piece: str, rest: list[int], aux: int, word: str, asked: list[int], before: str
     ) -> str:
         """A question with its auxiliary before the subject."""
@@ -206,8 +209,8 @@ class Question:
         ]
         return as_sentence(" ".join(part for part in words if part))
 
-    def _shaped(self, piece: str, word: str, asked: list[int]) -> str:
-        """The answer in the shape the question asks for: a place with "in", a count with its noun."""
+    def _shaped(self, piece: str, word: str, asked: list[int]) -> str:  # noqa: PLR0911 - by question word
+        """The answer as the question asks for it: a place with "in", a count with its noun."""
         tree = self.tree
         if tree is None:
             return ""
@@ -238,9 +241,7 @@ class Question:
         if self.tree is None:
             return []
         return [
-            i
-            for i, t in enumerate(self.tree.tokens)
-            if t.text not in {"?", "？"} and t.pos != "SPACE"
+            i for i, t in enumerate(self.tree.tokens) if t.text not in _MARKS and t.pos != "SPACE"
         ]
 
     def _fronted_auxiliary(self, place: int) -> int | None:

@@ -108,7 +108,7 @@ class Salience:
 
 
 def _named(text: str, pos: str) -> str:
-    """A noun phrase as it reads inside a sentence, and definite: "a car" is "the car" from now on."""
+    """A noun phrase inside a sentence, and definite: "a car" is "the car" from now on."""
     first, _, rest = text.partition(" ")
     low = first.casefold()
     if low in {"a", "an"} and rest and pos == "NOUN":

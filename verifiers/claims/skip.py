@@ -74,9 +74,9 @@ _SORRY = (
     r"i\s+apologi[sz]e)[,;]?\s*(?:but\s+)?)?"
 )
 _CANNOT = (
-    rf"(?:could\s*n[o'’]t|could\s+not|can\s*not|can{_A}t|cannot|was\s+(?:not\s+able|unable)|"
+    rf"(?:could\s*n(?:o|{_A})t|could\s+not|can\s*not|can{_A}t|cannot|was\s+(?:not\s+able|unable)|"
     rf"wasn{_A}t\s+able|am\s+(?:not\s+able|unable)|{_A}m\s+(?:not\s+able|unable)|was\s+unable|"
-    rf"did\s*n[o'’]t|did\s+not|do\s+not|don{_A}t|have\s+no|have\s+not|haven{_A}t)"
+    rf"did\s*n(?:o|{_A})t|did\s+not|do\s+not|don{_A}t|have\s+no|have\s+not|haven{_A}t)"
 )
 _HEDGE = _any(
     rf"{_SORRY}i\s*{_CANNOT}\s*(?:to\s+)?(?:really\s+|currently\s+)?(?:find|locate|see|answer|"

@@ -26,7 +26,7 @@ LOCATOR = re.compile(
     re.IGNORECASE,
 )
 _AUTHOR_YEAR = re.compile(
-    r"(?P<who>[A-Z][\w'’-]+)(?:[^\d]{0,60}?),?\s*(?P<year>(?:19|20)\d\d)[a-z]?$"
+    r"(?P<who>[A-Z][\w'’-]+)(?:[^\d]{0,60}?),?\s*(?P<year>(?:19|20)\d\d)[a-z]?$"  # noqa: RUF001
 )
 
 
@@ -59,7 +59,7 @@ class Resolver:
         """Whether a link could name a source at all."""
         return bool(self._uris)
 
-    def find(self, target: str) -> str | None:
+    def find(self, target: str) -> str | None:  # noqa: PLR0911 - tried in order
         """The id of the source ``target`` names, or None."""
         target = target.strip().strip("\"'“”‘’`*_ ")  # noqa: RUF001
         if not target:
@@ -103,7 +103,7 @@ def _names(source: Source) -> Iterator[str]:
             base = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
             yield _normal_name(base)
             stem, dot, extension = base.rpartition(".")
-            if dot and stem and extension.isalnum() and len(extension) <= 5:
+            if dot and stem and extension.isalnum() and len(extension) <= len("xhtml"):
                 yield _normal_name(stem)
 
 
