@@ -64,7 +64,7 @@ def stem(word: str) -> str:
         if out.endswith(ending) and len(base) >= _SHORTEST_STEM and _VOWEL.search(base):
             doubled = base[-1] == base[-2] and base[-1] not in "lsz"
             return base[:-1] if doubled else base
-    return out[:-1] if out.endswith("e") and len(out) > _SHORTEST_WORD else out
+    return out[:-1] if out.endswith("e") and len(out) > _SHORTEST_STEM else out
 
 
 def tokenise(text: str) -> list[str]:

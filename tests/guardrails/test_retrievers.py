@@ -62,7 +62,23 @@ RETURNS = {
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("shape", [k for k in RETURNS if k != "generator"])
-@pytest.mark.parametrize("kind", ["function", "coroutine", "partial", "callable object", "async callable object", "returns awaitable", "invoke", "ainvoke", "both", "retrieve", "aretrieve", "as_retriever"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "function",
+        "coroutine",
+        "partial",
+        "callable object",
+        "async callable object",
+        "returns awaitable",
+        "invoke",
+        "ainvoke",
+        "both",
+        "retrieve",
+        "aretrieve",
+        "as_retriever",
+    ],
+)
 def test_retrievers_of_every_kind(kind: str, shape: str, mode: str):
     """Each kind of retriever gives the same source, from sync and from async code."""
     value = RETURNS[shape]
@@ -98,7 +114,11 @@ def test_retrievers_of_every_kind(kind: str, shape: str, mode: str):
         "as_retriever": SimpleNamespace(as_retriever=lambda: SimpleNamespace(invoke=call)),
     }[kind]
     adapted = adapt(retriever)
-    found = adapted.retrieve("How long?") if mode == "sync" else asyncio.run(adapted.aretrieve("How long?"))
+    found = (
+        adapted.retrieve("How long?")
+        if mode == "sync"
+        else asyncio.run(adapted.aretrieve("How long?"))
+    )
 
     assert [s.text for s in found.sources] == [FACT]
     assert found.sources[0].origin is Origin.RETRIEVER
@@ -157,7 +177,21 @@ def test_blocking_retrievers_leave_the_loop():
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-@pytest.mark.parametrize("value", [None, 3, b"x", object(), [None], [3], {"title": "x", "url": "y"}, {"a": 1}, [[FACT]], {"results": 5}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        3,
+        b"x",
+        object(),
+        [None],
+        [3],
+        {"title": "x", "url": "y"},
+        {"a": 1},
+        [[FACT]],
+        {"results": 5},
+    ],
+)
 def test_nonsense_returns_are_errors(value, mode: str):
     """What is no source is named by its type, never by its content, and never taken as nothing."""
     adapted = adapt(lambda q: value, name="index")
@@ -180,7 +214,9 @@ def test_exceptions_are_wrapped(mode: str):
     for retriever in (broken, late):
         adapted = adapt(retriever)
         with pytest.raises(RetrieverFailed, match="raised OSError") as caught:
-            adapted.retrieve("secret") if mode == "sync" else asyncio.run(adapted.aretrieve("secret"))
+            adapted.retrieve("secret") if mode == "sync" else asyncio.run(
+                adapted.aretrieve("secret")
+            )
         assert isinstance(caught.value.__cause__, OSError)
         assert "secret" not in str(caught.value)
 
@@ -192,7 +228,11 @@ def test_nothing_found_is_no_error():
 
 def test_repeated_ids_are_renamed_and_noted():
     """Chunks of one document often share its id; none is dropped."""
-    chunks = [{"id": "d", "text": "One."}, {"id": "d", "text": "Two."}, {"id": "d~2", "text": "Three."}]
+    chunks = [
+        {"id": "d", "text": "One."},
+        {"id": "d", "text": "Two."},
+        {"id": "d~2", "text": "Three."},
+    ]
     found = adapt(lambda q: chunks).retrieve("q")
     assert [s.id for s in found.sources] == ["d", "d~3", "d~2"]
     assert len(found.notes) == 1
@@ -201,9 +241,17 @@ def test_repeated_ids_are_renamed_and_noted():
 def test_metadata_is_read():
     """Title, link, time and id come from the library's own fields."""
     meta = {"title": "Terms", "source": "https://a", "date": "2024-05-01", "page": 3}
-    documents = [LangChainDocument(FACT, meta, id="d1"), LlamaScored(node=LlamaNode(FACT, {"file_name": "a.txt"}), score=1.0)]
+    documents = [
+        LangChainDocument(FACT, meta, id="d1"),
+        LlamaScored(node=LlamaNode(FACT, {"file_name": "a.txt"}), score=1.0),
+    ]
     one, two = adapt(lambda q: documents).retrieve("q").sources
-    assert (one.id, one.title, one.uri, one.timestamp.isoformat()) == ("d1", "Terms", "https://a", "2024-05-01T00:00:00+00:00")
+    assert (one.id, one.title, one.uri, one.timestamp.isoformat()) == (
+        "d1",
+        "Terms",
+        "https://a",
+        "2024-05-01T00:00:00+00:00",
+    )
     assert (two.id, two.title) == ("n1", "a.txt")
 
 
@@ -246,18 +294,43 @@ def test_source_objects_pass_unchanged():
 def test_names_and_positions():
     """A table of texts names its sources; the rest are numbered by position, around given ids."""
     assert [s.id for s in normalise_sources({"terms": "a", "faq": "b"})] == ["terms", "faq"]
-    assert [s.id for s in normalise_sources(["a", {"id": "source-3", "text": "b"}, "c"])] == ["source-1", "source-3", "source-3~"]
+    assert [s.id for s in normalise_sources(["a", {"id": "source-3", "text": "b"}, "c"])] == [
+        "source-1",
+        "source-3",
+        "source-3~",
+    ]
     assert normalise_sources(None) == ()
 
 
-@pytest.mark.parametrize("value", [5, [None], [b"x"], {"id": "a"}, [Source("a", "x"), Source("a", "y")], [Source(" ", "x")], [{"id": "a", "text": "x"}, {"id": "a", "text": "y"}]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        5,
+        [None],
+        [b"x"],
+        {"id": "a"},
+        [Source("a", "x"), Source("a", "y")],
+        [Source(" ", "x")],
+        [{"id": "a", "text": "x"}, {"id": "a", "text": "y"}],
+    ],
+)
 def test_bad_sources_are_errors(value):
     """Explicit sources are never repaired in silence."""
     with pytest.raises(SourceInvalid, match="GR110"):
         normalise_sources(value)
 
 
-@given(st.lists(st.text(max_size=8) | st.builds(lambda i, t: {"id": i, "text": t}, st.sampled_from(["a", "source-1", "source-2", "source-2~"]), st.text()), max_size=6))
+@given(
+    st.lists(
+        st.text(max_size=8)
+        | st.builds(
+            lambda i, t: {"id": i, "text": t},
+            st.sampled_from(["a", "source-1", "source-2", "source-2~"]),
+            st.text(),
+        ),
+        max_size=6,
+    )
+)
 def test_ids_are_unique_or_an_error(values):
     """Whatever is passed, two sources never share an id."""
     try:

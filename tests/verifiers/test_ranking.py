@@ -30,7 +30,9 @@ def test_tokens(text: str, terms: list[str]):
 
 def test_the_nearest_text_is_first():
     """The text that shares the rare words wins."""
-    assert Ranking(["a red fox", "a grey heron by the river", "rivers of ice"]).order("herons in rivers") == [1, 2, 0]
+    assert Ranking(["a red fox", "a grey heron by the river", "rivers of ice"]).order(
+        "herons in rivers"
+    ) == [1, 2, 0]
 
 
 def test_unknown_words_score_nothing():
@@ -49,7 +51,9 @@ def test_order_is_a_permutation_and_repeats(texts: list[str], query: str):
 
 def test_the_benchmark_leaves_out_excluded_pairs(tmp_path):
     """An excluded document counts neither as found nor as missed."""
-    (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "text": "red fox"}\n{"_id": "2", "text": "fox tail of some length"}\n{"_id": "3", "text": "heron"}\n')
+    (tmp_path / "corpus.jsonl").write_text(
+        '{"_id": "1", "text": "red fox"}\n{"_id": "2", "text": "fox tail of some length"}\n{"_id": "3", "text": "heron"}\n'
+    )
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "red fox"}\n')
     (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\t1\t2\nq\t2\t1\n")
     assert evaluate(tmp_path).mrr_at_10 == 1.0

@@ -12,7 +12,23 @@ from verifiers.errors import InputTooLong
 from verifiers.types import Source, Span
 from verifiers.windows import Cutter, WindowIndex, cut, narrow, select
 
-WORDS = st.sampled_from(["river", "rose", "12", "metres", "in", "2024.", "Prices", "fell.", "x" * 40, "é", "東京は", "\n", "🙂"])
+WORDS = st.sampled_from(
+    [
+        "river",
+        "rose",
+        "12",
+        "metres",
+        "in",
+        "2024.",
+        "Prices",
+        "fell.",
+        "x" * 40,
+        "é",
+        "東京は",
+        "\n",
+        "🙂",
+    ]
+)
 TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=80).map(" ".join))
 
 
@@ -40,7 +56,9 @@ def source(text: str, name: str = "s") -> Source:
 @given(TEXTS, st.sampled_from([words, letters, jumpy]), st.integers(8, 60), st.integers(0, 3))
 def test_windows_are_exact_fit_and_cover(text: str, count, budget: int, overlap: int):
     """Every window is an exact span within the budget, and no non-space character is lost."""
-    windows = cut(source(text), split(text), count_text=count, budget_tokens=budget, overlap_sentences=overlap)
+    windows = cut(
+        source(text), split(text), count_text=count, budget_tokens=budget, overlap_sentences=overlap
+    )
 
     covered = set()
     for index, window in enumerate(windows):
@@ -89,7 +107,9 @@ def test_a_character_over_the_budget_is_an_error():
         cut(source("🙂"), [], count_text=letters, budget_tokens=3)
 
 
-@pytest.mark.parametrize("options", [{"budget_tokens": 0}, {"budget_tokens": 5, "overlap_sentences": -1}])
+@pytest.mark.parametrize(
+    "options", [{"budget_tokens": 0}, {"budget_tokens": 5, "overlap_sentences": -1}]
+)
 def test_nonsense_options_are_errors(options):
     """A budget of nothing and a negative overlap are refused."""
     with pytest.raises(ValueError):
@@ -129,14 +149,25 @@ def test_cutter_remembers_by_text():
     assert len(calls) == 3
 
 
-TOPICS = ["The heron nests near water.", "A violin has four strings.", "Granite is an igneous rock.", "Rye bread keeps for days."]
+TOPICS = [
+    "The heron nests near water.",
+    "A violin has four strings.",
+    "Granite is an igneous rock.",
+    "Rye bread keeps for days.",
+]
 
 
 def many(n: int, per: int) -> list:
     made = []
     for i in range(n):
         text = " ".join(f"{TOPICS[(i + j) % 4]} Note {i}-{j}." for j in range(per))
-        made += cut(source(text, f"s{i}"), split(text), count_text=words, budget_tokens=8, overlap_sentences=0)
+        made += cut(
+            source(text, f"s{i}"),
+            split(text),
+            count_text=words,
+            budget_tokens=8,
+            overlap_sentences=0,
+        )
     return made
 
 
@@ -159,7 +190,13 @@ def test_many_windows_are_chosen_by_rank():
     assert "violin" in selection.windows[0].text
 
 
-@given(st.integers(1, 6), st.integers(1, 12), st.integers(1, 8), st.integers(0, 20), st.text(max_size=40))
+@given(
+    st.integers(1, 6),
+    st.integers(1, 12),
+    st.integers(1, 8),
+    st.integers(0, 20),
+    st.text(max_size=40),
+)
 def test_selection_never_loses_a_source(n: int, per: int, k: int, read_all: int, query: str):
     """Each source is read when there are at most k, and counted always."""
     windows = many(n, per)
@@ -175,7 +212,11 @@ def test_selection_never_loses_a_source(n: int, per: int, k: int, read_all: int,
 @given(st.permutations(range(8)))
 def test_ties_keep_the_order_of_the_sources(order):
     """Equal scores are broken by position and by nothing else."""
-    windows = [w for i in order for w in cut(source("Same words here.", f"s{i}"), [], count_text=words, budget_tokens=9)]
+    windows = [
+        w
+        for i in order
+        for w in cut(source("Same words here.", f"s{i}"), [], count_text=words, budget_tokens=9)
+    ]
     selection = WindowIndex(windows).select("same words", k=3, read_all_up_to=0)
 
     assert [w.source_id for w in selection.windows] == [f"s{i}" for i in order[:3]]
@@ -185,7 +226,11 @@ def test_no_windows_is_an_empty_selection():
     """Nothing to read gives counts of nothing."""
     selection = select("anything", [])
 
-    assert (selection.windows, selection.coverage.windows_total, selection.coverage.sources_total) == ((), 0, 0)
+    assert (
+        selection.windows,
+        selection.coverage.windows_total,
+        selection.coverage.sources_total,
+    ) == ((), 0, 0)
 
 
 @pytest.mark.parametrize("options", [{"k": 0}, {"read_all_up_to": -1}])
@@ -212,9 +257,9 @@ def test_narrow_adds_a_neighbour_that_completes_the_claim():
     sentences = split(text)
     (window,) = cut(source(text), sentences, count_text=words, budget_tokens=99)
 
-    assert narrow(window, "The mathematician Ada Byron died in London in 1852.", sentences).text == (
-        "Ada Byron was a mathematician. She died in London in 1852."
-    )
+    assert narrow(
+        window, "The mathematician Ada Byron died in London in 1852.", sentences
+    ).text == ("Ada Byron was a mathematician. She died in London in 1852.")
 
 
 @given(TEXTS, TEXTS)

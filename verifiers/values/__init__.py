@@ -1,4 +1,4 @@
-"""Deterministic value checks: what a claim states in figures and names, against one piece of evidence.
+"""Deterministic value checks: the figures and names of a claim against one piece of evidence.
 
 They run before and beside the model. A mismatch says why a claim looks wrong, with both places;
 finding none says nothing: values never support a claim alone.

@@ -14,6 +14,7 @@ _EXACT = 1e-9
 # Months and years in days are averages, pounds and miles are rounded when converted.
 _CONVERTED = 0.025
 _PERCENT = 100.0
+_COARSER = 10
 
 
 class Relation(Enum):
@@ -41,25 +42,50 @@ def relate(claim: Value, source: Value) -> Relation:
 
 def _near(claim: Value, source: Value) -> bool:
     """Whether the amounts agree within how finely and how surely they were written."""
+    size = max(abs(claim.amount), abs(source.amount))
+    gap = abs(claim.amount - source.amount)
+    return (
+        gap <= _EXACT * max(size, 1.0)
+        or _in_range(claim, source)
+        or _left_open(claim, source)
+        or (Bound.ABOUT in {claim.bound, source.bound} and gap <= _ABOUT * size)
+        or _converted(claim, source, gap, size)
+        or (
+            gap <= _ROUNDED * size
+            and (_rounds(claim, source.amount) or _rounds(source, claim.amount))
+        )
+    )
+
+
+def _in_range(claim: Value, source: Value) -> bool:
+    """Whether one is an end of a range that holds the other."""
+    return any(
+        one.inside is not None
+        and other.inside is None
+        and one.inside[0] <= other.amount <= one.inside[1]
+        for one, other in ((claim, source), (source, claim))
+    )
+
+
+def _left_open(claim: Value, source: Value) -> bool:
+    """Whether a hedge leaves room for the other value."""
     a, b = claim.amount, source.amount
-    for one, other in ((claim, source), (source, claim)):
-        if one.inside is not None and other.inside is None:
-            low, high = one.inside
-            if low <= other.amount <= high:
-                return True
-    if _bounded(claim.bound, a, b) or _bounded(source.bound, b, a):
-        return True
-    size = max(abs(a), abs(b))
-    gap = abs(a - b)
-    if gap <= _EXACT * max(size, 1.0):
-        return True
-    if Bound.ABOUT in {claim.bound, source.bound} and gap <= _ABOUT * size:
-        return True
-    if claim.kind in {Kind.DURATION, Kind.MEASURE} and claim.written != source.written:
-        converted = claim.step != source.step or claim.text[-4:] != source.text[-4:]
-        if converted and gap <= _CONVERTED * size and not _same_unit(claim, source):
-            return True
-    return gap <= _ROUNDED * size and (_rounds(claim, b) or _rounds(source, a))
+    if claim.bound is source.bound:
+        # "Over 250" holds where the source says over 300; "up to 45" is a limit, and another one.
+        return claim.bound is Bound.AT_LEAST and a <= b
+    # Only what the claim leaves open: "more than 1,000" in a source does not give 5,000.
+    return _bounded(claim.bound, a, b) or (_bounded(source.bound, b, a) and b / 2 <= a <= 2 * b)
+
+
+def _converted(claim: Value, source: Value, gap: float, size: float) -> bool:
+    """Whether two amounts in different units, or of different fineness, are one."""
+    if claim.kind is Kind.DURATION and any(
+        x.written and x.amount / x.written >= _COARSER * y.step and gap <= x.amount / x.written / 2
+        for x, y in ((claim, source), (source, claim))
+    ):
+        return True  # "8 minutes" for 8 minutes and 20 seconds
+    units = claim.kind in {Kind.DURATION, Kind.MEASURE} and not _same_unit(claim, source)
+    return units and gap <= _CONVERTED * size
 
 
 def _same_unit(claim: Value, source: Value) -> bool:
@@ -90,9 +116,9 @@ def _rounds(coarse: Value, amount: float) -> bool:
 def _bounded(bound: Bound, limit: float, amount: float) -> bool:
     match bound:
         case Bound.AT_LEAST:
-            return limit <= amount <= 2 * limit
+            return limit <= amount
         case Bound.AT_MOST:
-            return limit / 2 <= amount <= limit
+            return amount <= limit
         case _:
             return False
 
@@ -128,6 +154,8 @@ def _currencies(claim: Value, source: Value) -> Relation:
 
 def _times(claim: Value, source: Value) -> Relation:
     gap = abs(claim.amount - source.amount)
+    if _bounded(claim.bound, claim.amount, source.amount):
+        return Relation.SAME
     if gap == 0 or (gap == 12 * 60 and "12h" in {claim.unit, source.unit}):
         return Relation.SAME
     return Relation.DIFFERENT
@@ -163,6 +191,8 @@ def _dates(claim: Value, source: Value) -> Relation:
         if number.kind is Kind.NUMBER and year is not None and number.amount == year:
             return Relation.SAME
         return Relation.UNLIKE
+    if claim.bound in {Bound.AT_LEAST, Bound.AT_MOST} and claim.day.year and source.day.year:
+        return _dated_bound(claim, source)
     relations = {
         _days(a, b)
         for a in (claim.day, claim.day.other)
@@ -173,6 +203,17 @@ def _dates(claim: Value, source: Value) -> Relation:
         if relation in relations:
             return relation
     return Relation.UNLIKE
+
+
+def _dated_bound(claim: Value, source: Value) -> Relation:
+    """Whether a date lies in "after 2008" or "before 2000"."""
+    assert claim.day is not None and source.day is not None  # noqa: S101, PT018 - asked before
+    limit, year = claim.day.year, source.day.year
+    if limit is None or year is None:
+        return Relation.UNLIKE
+    last = source.day.until or year
+    met = last >= limit if claim.bound is Bound.AT_LEAST else year <= (claim.day.until or limit)
+    return Relation.SAME if met else Relation.DIFFERENT
 
 
 def _days(claim: Day, source: Day) -> Relation:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - marks of other scripts are meant as written
 """Dates and times of day as written, with offsets. Nothing relative ("yesterday") is resolved."""
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ _MONTHS_IN_YEAR = 12
 def find_dates(text: str) -> Iterator[Value]:
     """Dates with more to them than a year or a month alone."""
     for match in _DATE.finditer(text):
-        if match["n3"] and match["n3"][0].islower() and match["n3"].lower() in {"may", "march"}:
+        month = match["n2"] or match["n3"]
+        if month and month in {"may", "march"}:
             continue  # "may 5 ..." is a verb
         day = _read(match)
         if day is not None:
@@ -107,7 +109,9 @@ def find_times(text: str) -> Iterator[Value]:
 
 
 def _value(text: str, span: tuple[int, int], day: Day) -> Value:
-    return Value(Kind.DATE, Span(*span), text[span[0] : span[1]], day=day)
+    start, end = span
+    end -= text[end - 1] == "."  # the full stop of a sentence that ends in a month
+    return Value(Kind.DATE, Span(start, end), text[start:end], day=day)
 
 
 def _read(match: re.Match[str]) -> Day | None:

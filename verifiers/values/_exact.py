@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - marks of other scripts are meant as written
 """Whether a source says a claim word for word."""
 
 from __future__ import annotations

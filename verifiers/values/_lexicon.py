@@ -1,6 +1,9 @@
+# ruff: noqa: SIM905, RUF001 - word lists are easier to read and extend as text
 """The words the value parser knows. English; figures and symbols work in any language."""
 
 from __future__ import annotations
+
+import re
 
 SMALL = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
@@ -197,4 +200,27 @@ STOP = frozenset(
     "same too up down out off again further once during before after above below between through "
     "because until while s t not no never per cent percent around approximately roughly nearly "
     "almost one it's total number".split()
+)
+
+NEGATION = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|without|cannot|hardly|false|untrue|incorrect|wrong)\b|n't\b|n’t\b",
+    re.IGNORECASE,
+)
+
+# Stems of words that name one property: noun and adjective, noun and verb.
+SYNONYMS = {
+    "length": "long", "height": "high", "tall": "high", "depth": "deep", "width": "wid",
+    "weight": "weigh", "heavy": "weigh", "pric": "cost", "charg": "cost", "fee": "cost",
+    "birth": "born", "death": "die", "dead": "die", "begin": "start", "began": "start",
+    "begun": "start", "establish": "found", "construct": "build", "built": "build",
+    "run": "last", "ran": "last",
+}  # fmt: skip
+
+# Names that hold other names: a place in the claim may be the country of the one in the source.
+BROAD = frozenset(
+    "usa us u.s u.k uk america american americans britain british england english europe european "
+    "asia asian africa african australia australian united states kingdom north south east west "
+    "northern southern eastern western god internet english earth world monday tuesday wednesday "
+    "thursday friday saturday sunday january february march april may june july august september "
+    "october november december christmas republican democrat democratic".split()
 )

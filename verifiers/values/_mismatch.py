@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from verifiers.types import MismatchKind, Span
 from verifiers.values._compare import Relation, relate
-from verifiers.values._context import Sentence, Surroundings, sentences, surroundings
+from verifiers.values._context import Sentence, Surroundings, likeness, sentences, surroundings
+from verifiers.values._lexicon import NEGATION
 from verifiers.values._model import Kind, Value
 
 if TYPE_CHECKING:
@@ -18,11 +20,11 @@ _SHARE = 0.5
 # ... and, for a date or a lone figure, this one.
 _STRICT_SHARE = 0.6
 _LEAST_WORDS = 2
+_MOST_COUNTS = 12
 # What the same leading word ("to", "from", "in") adds beside shared neighbours.
 _LEAD = 0.75
-_PRONOUNS = frozenset(
-    {"it", "he", "she", "they", "this", "these", "that", "its", "his", "her", "their", "the"}
-)
+# Two places whose scores are this near cannot be told apart.
+_RIVAL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,15 @@ def differences(
         hypothesis: The claim made to stand alone; its words say what it is about.
         evidence: What to compare with.
     """
-    if not claim_values:
+    if not claim_values or NEGATION.search(claim_text):
         return []
     read = sentences(evidence)
     everywhere = [v for s in read for v in s.values]
     open_values = [
-        c for c in claim_values if not any(relate(c, v) is Relation.SAME for v in everywhere)
+        c
+        for c in claim_values
+        if not any(relate(c, v) is Relation.SAME for v in everywhere)
+        and not _adds_up(c, everywhere)
     ]
     if not open_values:
         return []
@@ -76,40 +81,52 @@ def differences(
         if home is None:
             continue
         around = surroundings(home, value, claim_text)
-        best = _best(value, around, words, read, taken, evidence)
+        places = _places(value, around, words, read, evidence)
+        best = _clear([p for p in places if p.source not in taken])
         if best is not None:
             found.append(best)
     return [_difference(c) for c in found if not _another_fact(c.sentence, read, claim_values)]
 
 
-def _best(
+def _adds_up(value: Value, everywhere: Sequence[Value]) -> bool:
+    """Whether a count is the sum of two in the evidence: "8 red and 4 black" are 12."""
+    if value.kind is not Kind.NUMBER or value.amount <= 1:
+        return False
+    counts = [v.amount for v in everywhere if v.kind is Kind.NUMBER][:_MOST_COUNTS]
+    return any(a + b == value.amount for a, b in combinations(counts, 2))
+
+
+def _places(
     value: Value,
     around: Surroundings,
     words: frozenset[str],
     read: Sequence[Sentence],
-    taken: Sequence[Value],
     evidence: str,
-) -> _Candidate | None:
-    """The one value that stands in the claim's place; None when there is none or no telling."""
-    candidates: list[_Candidate] = []
+) -> list[_Candidate]:
+    """The values that may stand in the claim's place and differ from it."""
+    found: list[_Candidate] = []
     for number, sentence in enumerate(read):
         share = _share(words, read, number)
         if share < (_STRICT_SHARE if value.kind in {Kind.DATE, Kind.TIME} else _SHARE):
             continue
         for other in sentence.values:
-            if other in taken or relate(value, other) is not Relation.DIFFERENT:
+            if relate(value, other) is not Relation.DIFFERENT:
                 continue
             score = _likeness(value, around, other, surroundings(sentence, other, evidence))
             if score > 0:
-                candidates.append(_Candidate(value, other, number, score + share))
-    if not candidates:
+                found.append(_Candidate(value, other, number, score + share))
+    return found
+
+
+def _clear(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The best of several places; None when another value stands in one nearly as good."""
+    ranked = sorted(candidates, key=lambda c: (-c.score, c.source.span))
+    if not ranked:
         return None
-    candidates.sort(key=lambda c: (-c.score, c.source.span))
-    first = candidates[0]
-    rivals = [c for c in candidates[1:] if c.score >= first.score - 0.25]  # noqa: PLR2004
-    if any(relate(first.source, c.source) is not Relation.SAME for c in rivals):
+    rivals = [c for c in ranked[1:] if c.score >= ranked[0].score - _RIVAL]
+    if any(relate(ranked[0].source, c.source) is not Relation.SAME for c in rivals):
         return None
-    return first
+    return ranked[0]
 
 
 def _share(words: frozenset[str], read: Sequence[Sentence], number: int) -> float:
@@ -118,8 +135,7 @@ def _share(words: frozenset[str], read: Sequence[Sentence], number: int) -> floa
     here = words & sentence.words
     if not here:
         return 0.0
-    leans = bool(sentence.tokens) and sentence.tokens[0].text.casefold() in _PRONOUNS
-    if number and leans:
+    if number:
         here |= words & read[number - 1].words
     if len(here) < min(_LEAST_WORDS, len(words)):
         return 0.0
@@ -128,17 +144,22 @@ def _share(words: frozenset[str], read: Sequence[Sentence], number: int) -> floa
 
 def _likeness(value: Value, around: Surroundings, other: Value, there: Surroundings) -> float:
     """How surely two values stand in one place; 0 when nothing says so."""
-    near = len(around.near & there.near)
+    shared, near = likeness(around, there)
+    if around.compared != there.compared:
+        return 0.0
     if value.kind in {Kind.NUMBER, Kind.ORDINAL}:
         if around.after and there.after:
             if not around.after & there.after:
                 return 0.0
-        elif near < _LEAST_WORDS or bool(around.after) != bool(there.after):
+        elif shared < _LEAST_WORDS or bool(around.after) != bool(there.after):
             return 0.0
-    elif not near:
+    elif shared < (1 if value.kind is not Kind.DATE or around.lead == there.lead else _LEAST_WORDS):
         return 0.0
     if value.unit == "age" or other.unit == "age":
         near += value.unit == other.unit
+    # The same figure under another unit is the likeliest slip of all.
+    if value.written == other.written and value.written:
+        near += 1
     lead = _LEAD if around.lead and around.lead == there.lead else 0.0
     return near + len(around.after & there.after) + lead
 

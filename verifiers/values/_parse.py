@@ -21,94 +21,35 @@ from verifiers.values._lexicon import (
     MEASURES,
     MONEY_SUFFIXES,
     ORDINALS,
-    SCALES,
     SMALL,
     SUFFIXES,
     TENS,
 )
 from verifiers.values._model import Bound, Kind, Value
-from verifiers.values._numbers import NUMBER, read_number
+from verifiers.values._numbers import read_number
+from verifiers.values._patterns import (
+    CODE,
+    DURATION,
+    FRACTION,
+    HALF_UNIT,
+    IDENTIFIER,
+    MASK,
+    MEASURE,
+    MONEY_AFTER,
+    MONEY_BEFORE,
+    NOT_IDENTIFIER,
+    ORDINAL,
+    PART,
+    PERCENT,
+    PLAIN,
+    QUICK,
+    SQUARE,
+    SYMBOLS,
+    WORDS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-
-def _any(words: Iterable[str]) -> str:
-    return "|".join(re.escape(w) for w in sorted(words, key=lambda w: (-len(w), w)))
-
-
-_I = re.IGNORECASE
-_TO = r"\s*(?:-|–|—|\bto\b|\band\b|\bor\b)\s*"
-# A number, or the end of a range whose start shares its unit.
-_RANGE = rf"(?P<lead>\bbetween\s+|\bfrom\s+)?(?:(?P<low>{NUMBER})(?P<lows>[kKMBT]|bn)?(?P<to>{_TO}))?(?P<num>{NUMBER})"
-_EDGE = r"(?<![\w.,/#])"
-_SYMBOL = _any(CURRENCY_SYMBOLS)
-_CODE = _any(CURRENCY_CODES)
-_MASK = re.compile(
-    r"https?://\S+|www\.\S+|\S+@\S+\.\w+|\[\^?\d+\](?::)?|【[^】]*】|^\s*(?:\d+[.)]|[-*•])\s",
-    re.MULTILINE,
-)
-_IDENTIFIER = re.compile(
-    r"\bv(?:er(?:sion)?\.?\s*)?\d+(?:\.\d+)*(?:[-+][\w.]+)?\b(?!%)|\bversion\s+\d+(?:\.\d+)*\b"
-    r"|(?<![\w.])\d+(?:\.\d+){2,}(?:[-+]\w+)?\b(?!%)"
-    r"|\b[A-Z]{2,}(?:/[A-Z]+)?[ -]?\d[\w.]*(?:[-/:]\w*\d\w*)*\b"
-    r"|\b[A-Z][a-z]*-\d+\b"
-    r"|(?<![\w.,$£€-])(?=\w*\d)(?=\w*[A-Za-z])[A-Za-z0-9]+(?:-\w*\d\w*)*\b",
-)
-_NOT_IDENTIFIER = re.compile(
-    r"\d+(?:st|nd|rd|th|s|k|K|M|B|T|bn|mn|tn|m|b|x|am|pm|D)|\d+(?:[a-zA-Z°²]+/?[a-z]*)|Q[1-4]|\d+e\d+",
-)
-_MONEY_BEFORE = re.compile(
-    rf"(?P<cur>{_SYMBOL}|\b(?:{_CODE})\b)\s?(?:(?P<low>{NUMBER})(?P<lows>[kKMBTmbt]|bn|mn|tn)?"
-    rf"(?P<to>\s*(?:-|–|—|\bto\b|\band\b)\s*)(?:{_SYMBOL})?)?(?P<num>{NUMBER})"
-    r"(?P<suf>(?:[kKMBTmbt]|bn|mn|tn)\b)?",
-)
-_MONEY_AFTER = re.compile(
-    rf"{_EDGE}{_RANGE}(?P<suf>(?:[kKMBTmbt]|bn|mn|tn)\b)?\s?(?P<cur>{_any(s for s in CURRENCY_SYMBOLS if s in '€£¥₹₩₽₺')}"
-    rf"|\b(?:{_CODE})\b|(?:US\s+|U\.S\.\s+)?\b(?:{_any(CURRENCY_WORDS)})\b)",
-    _I,
-)
-_PERCENT = re.compile(
-    rf"{_EDGE}{_RANGE}\s?(?:-\s?)?(?P<unit>percentage[\s-]points?|%[\s-]points?|pp\b|ppts?\b|pts\b|basis\s+points?|bps\b"
-    r"|%|per\s?cent\b|percent\b|pct\b)",
-    _I,
-)
-_LOW_PERCENT = re.compile(rf"{_EDGE}(?P<num>{NUMBER})\s?%")
-_DURATION = re.compile(
-    rf"{_EDGE}{_RANGE}[\s-]*(?P<unit>{_any(DURATIONS)})\b(?:[\s-]+(?P<old>olds?)\b)?"
-    rf"(?P<rest>(?:,?\s+(?:and\s+)?{NUMBER}[\s-]*(?:{_any(DURATIONS)})\b)*)",
-    _I,
-)
-_PART = re.compile(rf"(?P<num>{NUMBER})[\s-]*(?P<unit>{_any(DURATIONS)})\b", _I)
-_HALF_UNIT = re.compile(r"\bhalf\s+an?\s+(?P<unit>hour|day|year|century|decade|minute)\b", _I)
-_SQUARE = re.compile(
-    rf"{_EDGE}{_RANGE}\s*(?P<sq>square|sq\.?|cubic)\s*-?(?P<unit>km|kilomet(?:er|re)s?|met(?:er|re)s?|m|miles?|mi|feet|foot|ft)\b",
-    _I,
-)
-_WORDY = [u for u in MEASURES if len(u) > 2 or u in {"km", "kg", "cm", "mm", "°c", "°f", "m²"}]  # noqa: PLR2004
-_MEASURE = re.compile(
-    rf"{_EDGE}{_RANGE}(?:[\s-]*(?:degrees\s+)?(?P<unit>{_any(_WORDY)})(?![\w²])"
-    rf"|\s?(?P<short>{_any(u for u in MEASURES if u not in _WORDY)})(?![\w²/]))",
-    _I,
-)
-_ORDINAL = re.compile(
-    rf"(?<![\w.,])(?P<fig>\d[\d,]*)(?:st|nd|rd|th)\b|\b(?:(?P<tens>{_any(TENS)})-)?(?P<word>{_any(ORDINALS)})\b",
-    _I,
-)
-_FRACTION = re.compile(
-    rf"(?<![\w.,/])(?P<a>\d+)/(?P<b>\d+)(?![\w/])|\b(?P<n>{_any([*SMALL, 'a'])})[\s-](?P<d>{_any(FRACTIONS)})\b(?!\s+(?:of\s+)?(?:19|20)\d\d)"
-    r"|(?<!\w)(?P<half>half)\b(?!\s+(?:an?|time)\b)|(?P<sym>[½⅓⅔¼¾⅕⅛])"
-    rf"|\b(?P<x>one|two|three|four|five|\d+)\s+(?:in|out\s+of)(?:\s+every)?\s+(?P<y>{_any(SMALL)}|\d+)\b(?!\s*(?:{_any(DURATIONS)})\b)",
-    _I,
-)
-_SYMBOLS = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅕": 0.2, "⅛": 0.125}
-_PLAIN = re.compile(rf"{_EDGE}{_RANGE}(?P<suf>(?:[kKMBT]|bn|mn|tn)\b)?(?![\w%])", _I)
-_WORDS = re.compile(r"[a-z~+≈<>≥≤]+")
-_QUICK = re.compile(
-    rf"\d|[½⅓⅔¼¾⅕⅛]|\b(?:{_any([*SMALL, *TENS, *SCALES, *ORDINALS, *FRACTIONS, 'noon', 'midnight'])}|\w+day)\b"
-    rf"|\b(?:in|since|by|until|from|of)\s+[A-Z]",
-    _I,
-)
+    from collections.abc import Callable, Iterator
 
 
 @lru_cache(maxsize=4096)
@@ -119,11 +60,11 @@ def parse(text: str) -> tuple[Value, ...]:
     measures, ordinals, fractions, version numbers and identifiers. The pronoun-like "one" and
     values inside links, citation markers and list numbers are left out.
     """
-    if not _QUICK.search(text):
+    if not QUICK.search(text):
         return ()
     taken = bytearray(len(text))
     found: list[Value] = []
-    for match in _MASK.finditer(text):
+    for match in MASK.finditer(text):
         taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
     for finder in _FINDERS:
         for value in finder(text):
@@ -139,11 +80,13 @@ def parse(text: str) -> tuple[Value, ...]:
 
 
 def _identifiers(text: str) -> Iterator[Value]:
-    for match in _IDENTIFIER.finditer(text):
+    for match in IDENTIFIER.finditer(text):
         written = match.group()
-        if written.split()[0] in CURRENCY_CODES or re.match(rf"(?:{_CODE})\s?\d", written):
+        if written.split()[0] in {*CURRENCY_CODES, "AD", "BC", "CE", "BCE"} or re.match(
+            rf"(?:{CODE})\s?\d", written
+        ):
             continue
-        if _NOT_IDENTIFIER.fullmatch(written) or not any(c.isdigit() for c in written):
+        if NOT_IDENTIFIER.fullmatch(written) or not any(c.isdigit() for c in written):
             continue
         code = re.sub(r"^(?:version|ver\.?|v)\s*(?=\d)", "", written.lower())
         yield Value(
@@ -155,7 +98,7 @@ def _identifiers(text: str) -> Iterator[Value]:
 
 
 def _money(text: str) -> Iterator[Value]:
-    for pattern in (_MONEY_BEFORE, _MONEY_AFTER):
+    for pattern in (MONEY_BEFORE, MONEY_AFTER):
         for match in pattern.finditer(text):
             written = match["cur"]
             unit = CURRENCY_SYMBOLS.get(written.upper(), "")
@@ -168,7 +111,7 @@ def _money(text: str) -> Iterator[Value]:
 
 
 def _percents(text: str) -> Iterator[Value]:
-    for match in _PERCENT.finditer(text):
+    for match in PERCENT.finditer(text):
         unit = match["unit"].lower()
         if unit.startswith(("basis", "bps")):
             yield from _ranged(match, Kind.POINTS, 0.01)
@@ -179,15 +122,15 @@ def _percents(text: str) -> Iterator[Value]:
 
 
 def _durations(text: str) -> Iterator[Value]:
-    for match in _HALF_UNIT.finditer(text):
+    for match in HALF_UNIT.finditer(text):
         size = DURATIONS[match["unit"].lower()]
         yield _plain(match, Kind.DURATION, size / 2, size / 10, written=0.5)
-    for match in _DURATION.finditer(text):
+    for match in DURATION.finditer(text):
         if match["num"].lower() in {"a", "an"}:
             continue  # "a year" is a rate more often than a length
         size = DURATIONS[match["unit"].lower()]
         unit = "age" if match["old"] else ""
-        parts = list(_PART.finditer(match["rest"]))
+        parts = list(PART.finditer(match["rest"]))
         if not parts:
             yield from _ranged(match, Kind.DURATION, size, unit=unit)
             continue
@@ -206,7 +149,7 @@ def _durations(text: str) -> Iterator[Value]:
 
 
 def _measures(text: str) -> Iterator[Value]:
-    for match in _SQUARE.finditer(text):
+    for match in SQUARE.finditer(text):
         dimension, size = MEASURES[match["unit"].lower()]
         power = 3 if match["sq"].lower() == "cubic" else 2
         yield from _ranged(
@@ -215,7 +158,7 @@ def _measures(text: str) -> Iterator[Value]:
             size**power,
             unit="area" if power == 2 else f"{dimension}3",  # noqa: PLR2004
         )
-    for match in _MEASURE.finditer(text):
+    for match in MEASURE.finditer(text):
         short = match["short"]
         written = match["unit"] or short
         if short and not _short_unit(match["num"], short):
@@ -228,13 +171,18 @@ def _short_unit(number: str, unit: str) -> bool:
     """Whether a one or two letter unit is one: after a figure, and in the usual case."""
     if not number[-1].isdigit():
         return False
-    return unit in {"m", "g", "t", "l", "W", "V", "ft", "yd", "mi", "mg", "lb", "oz", "ml", "cl",
-                    "ha", "kW", "MW", "GW", "hp", "Wh", "KB", "kB", "MB", "GB", "TB", "Hz", "kV", "Pa",
-                    "m2", "°", "L", "mL", "mW", "℃", "℉"}  # fmt: skip
+    return unit in _SHORT_UNITS
+
+
+_SHORT_UNITS = frozenset(
+    {"m", "g", "t", "l", "L", "W", "V", "ft", "yd", "mi", "mg", "lb", "oz", "ml", "mL", "cl", "ha"}
+    | {"kW", "MW", "mW", "GW", "hp", "Wh", "KB", "kB", "MB", "GB", "TB", "Hz", "kV", "Pa", "m2"}
+    | {"°", "℃", "℉"}
+)
 
 
 def _ordinals(text: str) -> Iterator[Value]:
-    for match in _ORDINAL.finditer(text):
+    for match in ORDINAL.finditer(text):
         if match["fig"]:
             number = int(match["fig"].replace(",", ""))
         else:
@@ -243,9 +191,9 @@ def _ordinals(text: str) -> Iterator[Value]:
 
 
 def _fractions(text: str) -> Iterator[Value]:
-    for match in _FRACTION.finditer(text):
+    for match in FRACTION.finditer(text):
         if match["sym"]:
-            amount = _SYMBOLS[match["sym"]]
+            amount = SYMBOLS[match["sym"]]
         elif match["half"]:
             amount = 0.5
         elif match["a"]:
@@ -253,6 +201,12 @@ def _fractions(text: str) -> Iterator[Value]:
                 continue
             amount = int(match["a"]) / int(match["b"])
         elif match["d"]:
+            one = match["n"].lower() in {"a", "one"} and match["d"].lower() not in {
+                "half",
+                "quarter",
+            }
+            if one and not re.match(r"\s+of\b|\s*[,.;)]", text[match.end() :]):
+                continue  # "a fifth theatre"
             amount = SMALL.get(match["n"].lower(), 1) / FRACTIONS[match["d"].lower()]
         else:
             top, bottom = (_small(match[g]) for g in ("x", "y"))
@@ -268,7 +222,7 @@ def _small(word: str) -> int:
 
 
 def _numbers(text: str) -> Iterator[Value]:
-    for match in _PLAIN.finditer(text):
+    for match in PLAIN.finditer(text):
         if match["num"].lower() in {"one", "a", "an"} and not match["low"]:
             continue
         if match["suf"] and not match["num"][-1].isdigit():
@@ -305,7 +259,7 @@ def _ranged(match: re.Match[str], kind: Kind, size: float, *, unit: str = "") ->
     groups = match.groupdict()
     joined = (match["to"] or "").strip().lower() in {"and", "or"} and not groups.get("lead")
     # The currency sign stands before the first number; all else after the last.
-    front = match.start() if match.re is _MONEY_BEFORE else None
+    front = match.start() if match.re is MONEY_BEFORE else None
     if front is not None and joined and low is not None:  # "$5 and 30 days"
         size = MONEY_SUFFIXES.get(groups.get("lows") or "", 1.0)
         end = match.end("lows") if match["lows"] else match.end("low")
@@ -379,26 +333,36 @@ def _plain(
 
 def _bounded(text: str, value: Value) -> Value:
     """The value with the hedge that stands before or behind it."""
-    before = _WORDS.findall(text[max(0, value.span.start - 24) : value.span.start].lower())[-3:]
-    after = _WORDS.findall(text[value.span.end : value.span.end + 16].lower())[:3]
-    last = before[-1] if before else ""
-    pair = " ".join(before[-2:])
-    if last in {"than"}:
+    before = WORDS.findall(text[max(0, value.span.start - 24) : value.span.start].lower())[-3:]
+    after = WORDS.findall(text[value.span.end : value.span.end + 16].lower())[:3]
+    dated = value.kind in {Kind.DATE, Kind.TIME}
+    bound = _dated(before) if dated else _hedge(before, after)
+    return value if bound is Bound.EXACT else replace(value, bound=bound)
+
+
+def _dated(before: list[str]) -> Bound:
+    last, pair = before[-1] if before else "", " ".join(before[-2:])
+    if last in {"after", "post"} or pair == "later than":
+        return Bound.AT_LEAST
+    if last in {"before", "by"} or pair in {"prior to", "earlier than"}:
+        return Bound.AT_MOST
+    return Bound.EXACT
+
+
+def _hedge(before: list[str], after: list[str]) -> Bound:
+    last, pair, behind = before[-1] if before else "", " ".join(before[-2:]), tuple(after[:2])
+    if last == "than":
         negated = "no" in before or "not" in before
         more = bool({"more", "greater", "higher", "longer", "larger"} & set(before))
-        bound = Bound.AT_LEAST if more != negated else Bound.AT_MOST
-    elif (
-        pair in {"up to", "at most", "as many", "no more"} or last in AT_MOST or last in {"<", "≤"}
-    ):
-        bound = Bound.AT_MOST
-    elif pair == "at least" or last in AT_LEAST or last in {">", "≥"}:
-        bound = Bound.AT_LEAST
-    elif after[:1] == ["+"] or after[:2] in (["or", "more"], ["or", "over"], ["and", "over"]):
-        bound = Bound.AT_LEAST
-    elif after[:2] in (["or", "less"], ["or", "fewer"], ["and", "under"]):
-        bound = Bound.AT_MOST
-    elif last in ABOUT or last in {"~", "≈"} or pair == "close to" or after[:2] == ["or", "so"]:
-        bound = Bound.ABOUT
-    else:
-        return value
-    return replace(value, bound=bound)
+        return Bound.AT_LEAST if more != negated else Bound.AT_MOST
+    if last in {*AT_MOST, "<", "≤"} or pair in {"up to", "at most"} or behind in _OR_LESS:
+        return Bound.AT_MOST
+    if last in {*AT_LEAST, ">", "≥"} or after[:1] == ["+"] or behind in _OR_MORE:
+        return Bound.AT_LEAST
+    if last in {*ABOUT, "~", "≈"} or pair == "close to" or behind == ("or", "so"):
+        return Bound.ABOUT
+    return Bound.EXACT
+
+
+_OR_MORE = {("or", "more"), ("or", "over"), ("and", "over")}
+_OR_LESS = {("or", "less"), ("or", "fewer"), ("and", "under")}

@@ -1,4 +1,5 @@
-"""Directions, names and quotations: differences in words, found by laying two sentences side by side."""
+# ruff: noqa: RUF001 - quotation marks are meant as written
+"""Directions, names and quotations that a sentence of the evidence gives differently."""
 
 from __future__ import annotations
 
@@ -7,23 +8,34 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from verifiers.ranking import stem
 from verifiers.types import MismatchKind, Span
-from verifiers.values._context import Sentence, Token, is_content, sentences, tokens
+from verifiers.values._context import (
+    Sentence,
+    Surroundings,
+    Token,
+    is_content,
+    likeness,
+    sentences,
+    surroundings,
+    tokens,
+)
+from verifiers.values._lexicon import BROAD, NEGATION
 from verifiers.values._mismatch import Difference
+from verifiers.values._model import Kind, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Words that point one way, and those that point the other. Word pairs that also swap who does it
 # to whom (win and lose, buy and sell) are left to the model.
+# fmt: off
 _AXES: tuple[tuple[str, str], ...] = (
     (
-        "rise rises rose risen rising increase increases increased increasing grow grows grew grown "
-        "growing climb climbs climbed climbing gain gains gained jump jumped jumps surge surged soared",
-        "fall falls fell fallen falling decrease decreases decreased decreasing decline declines "
+        ("rise rises rose risen rising increase increases increased increasing grow grows grew "
+        "grown growing climb climbs climbed climbing gain gained jump jumped surge surged soared"),
+        ("fall falls fell fallen falling decrease decreases decreased decreasing decline declines "
         "declined declining drop drops dropped dropping shrink shrank shrunk dip dipped plunged "
-        "slumped slipped reduced lowered",
+        "slumped slipped reduced lowered"),
     ),
     ("more higher greater", "less lower fewer"),
     ("increase raise raised raises expand expanded", "reduce reduced lower cut cuts decrease"),
@@ -47,15 +59,16 @@ _AXES: tuple[tuple[str, str], ...] = (
     ("faster quicker", "slower"),
     ("gain gains profit profits surplus", "loss losses deficit"),
 )
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|neither|nor|none|without|cannot|hardly|false|untrue|incorrect|wrong)\b|n't\b|n’t\b",
-    re.IGNORECASE,
-)
+# fmt: on
 _QUOTED = re.compile(r"[\"“„«](?P<inner>[^\"“”„«»]{8,400})[\"”“»]")
 _SHARE = 0.7
 _LEAST_SHARED = 3
-_NAME_SHARE = 0.6
+_NAME_SHARE = 0.5
 _LONGEST_NAME = 4
+_LEADS = frozenset({"in", "at", "from", "by", "near", "to", "of", "for", "with"})
+_CLEARLY = 0.4
+_LEAST_WORDS = 2
+_TITLE_CASE = 0.7
 _QUOTE_WORDS = 4
 _QUOTE_NEAR = 0.6
 
@@ -64,23 +77,24 @@ def wording(claim_text: str, hypothesis: str, evidence: str) -> list[Difference]
     """Directions, names and quotations that the evidence gives differently."""
     found = _quotations(claim_text, evidence)
     own = sentences(claim_text)
-    if len(own) != 1 or _NEGATION.search(claim_text):
+    if len(own) != 1 or NEGATION.search(claim_text):
         return found
     words = own[0].words | frozenset(w for s in sentences(hypothesis) for w in s.words)
     best = _nearest(words, sentences(evidence))
-    if best is None or _NEGATION.search(best.span.of(evidence)):
+    if best is None or NEGATION.search(best.span.of(evidence)):
         return found
     return [
         *found,
-        *_directions(claim_text, own[0], best, evidence),
-        *_names(own[0], best, evidence),
+        *_directions(own[0], best, evidence),
+        *_names(claim_text, own[0], words, best, evidence),
     ]
 
 
 def _nearest(words: frozenset[str], read: Sequence[Sentence]) -> Sentence | None:
     """The sentence with most of the claim's words, where no other has as many."""
     ranked = sorted(read, key=lambda s: -len(words & s.words))
-    if not ranked or len(words & ranked[0].words) < _LEAST_SHARED:
+    least = min(_LEAST_SHARED, max(_LEAST_WORDS, len(words) - 1))
+    if not ranked or len(words & ranked[0].words) < least:
         return None
     if len(ranked) > 1 and len(words & ranked[1].words) == len(words & ranked[0].words):
         return None
@@ -90,9 +104,7 @@ def _nearest(words: frozenset[str], read: Sequence[Sentence]) -> Sentence | None
 # --------------------------------------------------------------------------- directions
 
 
-def _directions(
-    claim_text: str, claim: Sentence, source: Sentence, evidence: str
-) -> list[Difference]:
+def _directions(claim: Sentence, source: Sentence, evidence: str) -> list[Difference]:
     found: list[Difference] = []
     for one, other in _AXES:
         up, down = frozenset(one.split()), frozenset(other.split())
@@ -102,17 +114,26 @@ def _directions(
             theirs = [t for t in source.tokens if t.text.casefold() in there]
             if len(ours) != 1 or opposite or len(theirs) != 1:
                 continue
-            # The same word anywhere in the evidence may be the one that was meant.
-            if any(t.text.casefold() in here for t in tokens(evidence)):
+            # The same word elsewhere in that part of the sentence may be the one that was meant.
+            clause = _clause(evidence, source, theirs[0])
+            if any(t.text.casefold() in here for t in clause):
                 continue
             words = claim.words - {ours[0].stem}
-            shared = words & source.words
+            shared = words & source.words & {t.stem for t in clause}
             if len(shared) < _LEAST_SHARED or len(shared) < _SHARE * len(words):
                 continue
             if not _same_place(ours[0], theirs[0], claim, source, shared):
                 continue
-            found.append(_swap(MismatchKind.DIRECTION, ours, theirs, claim_text, evidence))
+            found.append(_swap(MismatchKind.DIRECTION, ours, theirs))
     return found[:1]
+
+
+def _clause(evidence: str, source: Sentence, at: Token) -> list[Token]:
+    """The words between the commas around one."""
+    low = max(evidence.rfind(mark, source.span.start, at.start) for mark in ",;:")
+    ends = [i for mark in ",;:" if (i := evidence.find(mark, at.end, source.span.end)) >= 0]
+    high = min(ends, default=source.span.end)
+    return [t for t in source.tokens if low < t.start and t.end <= high]
 
 
 def _same_place(
@@ -140,62 +161,66 @@ def _neighbour(
 # --------------------------------------------------------------------------- names
 
 
-def _names(claim: Sentence, source: Sentence, evidence: str) -> list[Difference]:
-    """A name in the claim where the evidence has another, all around it being the same."""
-    ours, theirs = claim.tokens, source.tokens
-    words = claim.words
-    if len(words & source.words) < _NAME_SHARE * len(words):
+def _names(
+    claim_text: str, claim: Sentence, words: frozenset[str], source: Sentence, evidence: str
+) -> list[Difference]:
+    """A name in the claim that the evidence does not hold, where it has another in its place."""
+    if len(words & source.words) < _NAME_SHARE * len(words) or _in_title_case(claim, source):
         return []
     known = {t.stem for t in tokens(evidence)}
-    said = {t.stem for t in ours}
-    matcher = SequenceMatcher(
-        None, [t.stem for t in ours], [t.stem for t in theirs], autojunk=False
-    )
-    blocks = matcher.get_opcodes()
-    found: list[Difference] = []
-    for at, (tag, a, b, c, d) in enumerate(blocks):
-        if tag != "replace" or b - a > _LONGEST_NAME or d - c > _LONGEST_NAME:
+    said = {t.stem for t in claim.tokens}
+    mine = [n for n in _runs(claim, claim_text) if not any(t.stem in known for t in n)]
+    theirs = [n for n in _runs(source, evidence) if not any(t.stem in said for t in n)]
+    if len(mine) != 1:
+        return []
+    here = _name_surroundings(claim, mine[0], claim_text)
+    ranked: list[tuple[float, Sequence[Token]]] = []
+    for other in theirs:
+        if (len(other) > 1) != (len(mine[0]) > 1) or _alike(mine[0], other):
             continue
-        mine, other = _trim(ours[a:b]), _trim(theirs[c:d])
-        if not mine or not other or not _is_name(mine, claim) or not _is_name(other, source):
+        there = _name_surroundings(source, other, evidence)
+        shared, near = likeness(here, there)
+        # Only "born in X", "written by X": a name in front is often a pronoun in the source.
+        if here.lead != there.lead or here.lead not in _LEADS or shared < _LEAST_WORDS:
             continue
-        if any(t.stem in known for t in mine) or any(t.stem in said for t in other):
+        ranked.append((near, other))
+    ranked.sort(key=lambda r: -r[0])
+    if not ranked or (len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _CLEARLY):
+        return []
+    return [_swap(MismatchKind.NAME, mine[0], ranked[0][1])]
+
+
+def _name_surroundings(sentence: Sentence, name: Sequence[Token], text: str) -> Surroundings:
+    span = Span(name[0].start, name[-1].end)
+    return surroundings(sentence, Value(Kind.NUMBER, span, span.of(text)), text)
+
+
+def _runs(sentence: Sentence, text: str) -> list[Sequence[Token]]:
+    """Runs of capitalised words that are names: not the sentence's first word alone."""
+    runs: list[list[Token]] = []
+    for token in sentence.tokens:
+        capital = token.text[0].isupper() and is_content(token) and not _has_digit(token)
+        if not capital or any(v.span.start <= token.start < v.span.end for v in sentence.values):
             continue
-        if not _held(blocks, at, ours) or _alike(mine, other):
-            continue
-        found.append(_swap(MismatchKind.NAME, mine, other, None, None))
-    return found if len(found) == 1 else []
+        if runs and text[runs[-1][-1].end : token.start] == " ":
+            runs[-1].append(token)
+        else:
+            runs.append([token])
+    first = sentence.tokens[0] if sentence.tokens else None
+    named = [r for r in runs if len(r) <= _LONGEST_NAME and not (r[0] is first and len(r) == 1)]
+    return [r for r in named if not {t.text.casefold() for t in r} & BROAD]
 
 
-def _trim(block: Sequence[Token]) -> Sequence[Token]:
-    """Without small words at either end."""
-    start, end = 0, len(block)
-    while start < end and not is_content(block[start]):
-        start += 1
-    while start < end and not is_content(block[end - 1]):
-        end -= 1
-    return block[start:end]
+def _has_digit(token: Token) -> bool:
+    return any(c.isdigit() for c in token.text)
 
 
-def _is_name(block: Sequence[Token], sentence: Sentence) -> bool:
-    """Capitals throughout, and not only because the sentence starts there."""
-    if not all(t.text[0].isupper() for t in block if is_content(t)):
-        return False
-    if any(c.isdigit() for t in block for c in t.text):
-        return False
-    return block[0] is not sentence.tokens[0] or len(block) > 1
-
-
-def _held(blocks: Sequence[tuple[str, int, int, int, int]], at: int, ours: Sequence[Token]) -> bool:
-    """Whether the swap is held in place by equal words on both sides, or on one at an edge."""
-
-    def equal(index: int) -> bool:
-        if not 0 <= index < len(blocks):
+def _in_title_case(*read: Sentence) -> bool:
+    for sentence in read:
+        content = [t for t in sentence.tokens if is_content(t)]
+        if sum(t.text[0].isupper() for t in content) > _TITLE_CASE * len(content):
             return True
-        tag, a, b, _, _ = blocks[index]
-        return tag == "equal" and (b - a > 1 or is_content(ours[a]))
-
-    return equal(at - 1) and equal(at + 1)
+    return False
 
 
 def _alike(mine: Sequence[Token], other: Sequence[Token]) -> bool:
@@ -260,18 +285,8 @@ def _holds(words: Sequence[str], part: Sequence[str]) -> bool:
     )
 
 
-def _swap(
-    kind: MismatchKind,
-    ours: Sequence[Token],
-    theirs: Sequence[Token],
-    claim_text: str | None,
-    evidence: str | None,
-) -> Difference:
-    del claim_text, evidence
+def _swap(kind: MismatchKind, ours: Sequence[Token], theirs: Sequence[Token]) -> Difference:
     here, there = Span(ours[0].start, ours[-1].end), Span(theirs[0].start, theirs[-1].end)
     return Difference(
         kind, here, there, " ".join(t.text for t in ours), " ".join(t.text for t in theirs)
     )
-
-
-__all__ = ["stem", "wording"]

@@ -1,4 +1,4 @@
-"""Minimal pairs: claims that agree with a short passage, and the same claims with one value changed.
+"""Minimal pairs: claims that agree with a short passage, and the same with one value changed.
 
 The passages and claims were written for this project (``passages.txt``); consistent and
 contradicted claims are made from them by rule, half and half, the same ones every time. Rules that
@@ -77,7 +77,9 @@ def minimal_pairs() -> list[MinimalPair]:
             chance = random.Random(f"{number}.{index}")  # noqa: S311 - reproducible, not secret
             rights = [("as written", claim.value), _rules.same(claim.kind, claim.value)]
             others = [m.value for m in claims if m.kind == claim.kind and m is not claim]
-            wrongs = _rules.wrong(claim.kind, claim.value, others, names, passage, chance)
+            wrongs = _rules.wrong(
+                claim.kind, claim.value, others=others, names=names, passage=passage, chance=chance
+            )
             for consistent, variants in ((True, rights), (False, wrongs)):
                 for rule, value in variants:
                     made.append(
