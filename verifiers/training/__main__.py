@@ -245,7 +245,7 @@ def _data(sub: argparse.ArgumentParser) -> None:
 
 
 def _making(sub: argparse.ArgumentParser, *, each: int) -> None:
-    sub.add_argument("--each", type=int, default=each, help="rows to make by each rule (%(default)s)")
+    sub.add_argument("--each", type=int, default=each, help="rows made by each rule (%(default)s)")
     sub.add_argument("--seed", type=int, default=5, help="of what is made (%(default)s)")
 
 

@@ -58,16 +58,15 @@ class _Bert(nn.Module):
         )
         self.pooler = nn.ModuleDict({"dense": nn.Linear(shape.width, shape.width)})
 
-    def forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         x = self.embeddings(ids, types)
         # None where nothing is padded, which lets torch pick its fastest kernel.
         seen = None if bool(mask.all()) else mask.bool()[:, None, None, :]
-        layers = list(self.encoder["layer"])  # type: ignore[arg-type]
-        for layer in layers[:-1]:
+        *lower, last = self.encoder["layer"].children()
+        for layer in lower:
             x = layer(x, x, seen)
-        x = layers[-1](x[:, :1], x, seen)
+        # Only the first token is read, so only it needs to ask.
+        x = last(x[:, :1], x, seen)
         pooled: torch.Tensor = torch.tanh(self.pooler["dense"](x[:, 0]))
         return pooled
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RATIO = (5**0.5 - 1) / 2
+_CLOSE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def fit_temperature(
     a, b = float(np.log(low)), float(np.log(high))
     c, d = b - _RATIO * (b - a), a + _RATIO * (b - a)
     at_c, at_d = cost(c), cost(d)
-    while b - a > 1e-4:
+    while b - a > _CLOSE:
         if at_c < at_d:
             b, d, at_d = d, c, at_c
             c = b - _RATIO * (b - a)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 LIMITS = """\
 * English only. Trained on encyclopedic prose, captions, talk, contracts and tables; medicine, law
   and science are outside what it has seen.
-* It reads one window of a source at a time, at most {max_length} tokens with the claim. A claim that
-  needs two places of a long source is seen as unsupported.
+* It reads one window of a source at a time, at most {max_length} tokens with the claim. A claim
+  that needs two places of a long source is seen as unsupported.
 * No arithmetic, no counting beyond small numbers, little world knowledge. Numbers, dates and units
   are checked beside it by deterministic rules.
-* Adversarial claims (ANLI) are near chance. Its probabilities are calibrated on held-out parts of the
-  training sources, and not on yours: measure with your own labelled data before relying on a
+* Adversarial claims (ANLI) are near chance. Its probabilities are calibrated on held-out parts of
+  the training sources, and not on yours: measure with your own labelled data before relying on a
   threshold."""
 
 
@@ -56,33 +56,14 @@ def write_card(
     parts = [
         f"# {folder.name}",
         "",
-        "A cross-encoder that reads a premise and a claim and says how likely the claim is entailed "
-        "by the premise, contradicted by it, or neither.",
+        _WHAT,
         "",
-        f"* Network: BERT, {config['num_hidden_layers']} layers, width {config['hidden_size']}; "
-        f"started from {start}.",
-        f"* Input: `{config['input_template']}`, at most {config['max_length']} tokens. Labels: "
-        + ", ".join(f"{number} {name}" for number, name in config["id2label"].items())
-        + ".",
-        f"* `model.onnx`: SHA-256 `{config['sha256']['model.onnx']}`, weights stored as "
-        f"{config['weights_stored']}, computed in float32.",
-        f"* Licence of the weights: Apache-2.0.",
+        *_identity(config, start),
         *(f"* {note}" for note in notes),
         "",
         "## Training",
         "",
-        f"{tokens:,} tokens in {steps:,} batches of up to {recipe.batch_tokens:,} tokens. AdamW, peak "
-        f"learning rate {recipe.lr:g} ({recipe.head_factor:g} times that for pooler and classifier), "
-        f"weight decay {recipe.weight_decay:g}, gradient norm clipped at {recipe.clip:g}, "
-        f"{recipe.warmup_tokens:,} tokens of warm-up, "
-        + (
-            f"linear decay to zero over the last {recipe.decay_tokens:,}. "
-            if recipe.decay_start is not None
-            else "no decay. "
-        )
-        + f"Shipped weights: running average with decay {recipe.ema:g}. "
-        + ("Word embeddings kept as they were. " if recipe.freeze_words else "")
-        + f"Seed {recipe.seed}. Rows labelled only `not_entailment` cost -log(1 - P(entailment)).",
+        _training(recipe, tokens, steps),
         "",
         "| stage | tokens | longest pair | share of rows |",
         "|---|---|---|---|",
@@ -92,21 +73,11 @@ def write_card(
         "",
         "| data set | rows there | rows drawn | from | licence |",
         "|---|---|---|---|---|",
-        *(
-            f"| {name} | {sum(labels.values()):,} | {used.get(name, 0):,} | "
-            f"{source_of(name).origin} | {source_of(name).licence} |"
-            for name, labels in sorted(counts.items())
-        ),
+        *_data(counts, used),
         "",
         "## Figures",
         "",
-        f"Held-out pairs of the training sources: "
-        + ", ".join(
-            f"{name.replace('_', ' ')} {held_out[name]:.3f}"
-            for name in ("balanced_accuracy", "auroc", "accuracy_3way")
-            if name in held_out
-        )
-        + ".",
+        _held_out(held_out),
         "",
         *_calibration(config.get("calibration")),
         *_grounding(grounding),
@@ -118,6 +89,62 @@ def write_card(
     text = "\n".join(parts)
     (folder / "README.md").write_text(text, encoding="utf-8")
     return text
+
+
+_WHAT = (
+    "A cross-encoder that reads a premise and a claim and says how likely the premise entails "
+    "the claim, contradicts it, or does neither."
+)
+
+
+def _identity(config: Mapping[str, Any], start: str) -> list[str]:
+    size = f"{config['num_hidden_layers']} layers, width {config['hidden_size']}"
+    labels = ", ".join(f"{number} {name}" for number, name in config["id2label"].items())
+    digest, storage = config["sha256"]["model.onnx"], config["weights_stored"]
+    return [
+        f"* Network: BERT, {size}; started from {start}.",
+        f"* Input: `{config['input_template']}`, at most {config['max_length']} tokens.",
+        f"* Labels: {labels}.",
+        f"* `model.onnx`: SHA-256 `{digest}`, weights stored as {storage}, computed in float32.",
+        "* Licence of the weights: Apache-2.0.",
+    ]
+
+
+def _training(recipe: Recipe, tokens: int, steps: int) -> str:
+    sentences = [
+        f"{tokens:,} tokens in {steps:,} batches of up to {recipe.batch_tokens:,} tokens.",
+        f"AdamW, peak learning rate {recipe.lr:g},",
+        f"{recipe.head_factor:g} times that for pooler and classifier,",
+        f"weight decay {recipe.weight_decay:g}, gradient norm clipped at {recipe.clip:g},",
+        f"{recipe.warmup_tokens:,} tokens of warm-up,",
+        f"linear decay to zero over the last {recipe.decay_tokens:,}."
+        if recipe.decay_start is not None
+        else "no decay.",
+        f"The weights are a running average with decay {recipe.ema:g}.",
+        "Word embeddings were kept as they were." if recipe.freeze_words else "",
+        "Products in bfloat16, weights in float32." if recipe.bf16 else "",
+        f"Seed {recipe.seed}.",
+        "Rows labelled only `not_entailment` cost -log(1 - P(entailment)).",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _data(counts: Mapping[str, Mapping[str, int]], used: Mapping[str, int]) -> list[str]:
+    rows = []
+    for name, labels in sorted(counts.items()):
+        source, there = source_of(name), sum(labels.values())
+        drawn = used.get(name, 0)
+        rows.append(f"| {name} | {there:,} | {drawn:,} | {source.origin} | {source.licence} |")
+    return rows
+
+
+def _held_out(figures: Mapping[str, float]) -> str:
+    shown = [
+        f"{name.replace('_', ' ')} {figures[name]:.3f}"
+        for name in ("balanced_accuracy", "auroc", "accuracy_3way")
+        if name in figures
+    ]
+    return f"Held-out pairs of the training sources: {', '.join(shown)}."
 
 
 def _stages(recipe: Recipe, tokens: int) -> list[str]:
@@ -135,12 +162,13 @@ def _stages(recipe: Recipe, tokens: int) -> list[str]:
 def _calibration(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return ["Not calibrated.", ""]
-    return [
-        f"Calibrated by temperature {found['temperature']:.3f} on {found['rows']:,} held-out pairs: "
-        f"expected calibration error of P(entailment) {found['entailment_ece_before']:.3f} before, "
-        f"{found['entailment_ece_after']:.3f} after (fitted and measured on the same pairs).",
-        "",
-    ]
+    before, after = found["entailment_ece_before"], found["entailment_ece_after"]
+    text = (
+        f"Calibrated by temperature {found['temperature']:.3f} on {found['rows']:,} held-out pairs."
+        f" Expected calibration error of P(entailment): {before:.3f} before, {after:.3f} after,"
+        " measured on the pairs it was fitted on."
+    )
+    return [text, ""]
 
 
 def _grounding(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -148,8 +176,7 @@ def _grounding(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     mean = [sum(r[key] for r in rows) / len(rows) for key in ("balanced_accuracy", "auroc")]
     return [
-        "Labelled grounding sets, never trained on: the model alone, sources in windows of 180 words, "
-        "best window, one threshold for all, fixed on the held-out pairs.",
+        _HOW,
         "",
         "| set | rows | balanced accuracy | AUROC |",
         "|---|---|---|---|",
@@ -160,3 +187,9 @@ def _grounding(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         f"| mean | | {mean[0]:.3f} | {mean[1]:.3f} |",
         "",
     ]
+
+
+_HOW = (
+    "Labelled grounding sets, never trained on: the model alone, sources in windows of 180 words, "
+    "best window, one threshold for all, fixed on the held-out pairs."
+)

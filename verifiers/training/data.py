@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from verifiers.training.files import file_digest, require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -114,8 +114,7 @@ class Pairs:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """int64 ``[rows]``: tokens of each pair as the model reads it, its three specials too."""
-        np = require("numpy")
-        lengths: NDArray[np.int64] = np.diff(self.starts) + 3
+        lengths: NDArray[np.int64] = require("numpy").diff(self.starts) + 3
         return lengths
 
     def pair(self, row: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

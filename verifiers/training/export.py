@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from verifiers.training.files import file_digest, read_json, require, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -88,7 +88,8 @@ class _Graph:
         """A weight: kept in the chosen storage, handed on as float32."""
         if self.storage == "float32":
             return self.const(name, self.np.ascontiguousarray(value, dtype=self.np.float32))
-        stored = self.const(name + ".f16", self.np.ascontiguousarray(value).astype(self.np.float16))
+        half = self.np.ascontiguousarray(value).astype(self.np.float16)
+        stored = self.const(name + ".f16", half)
         return self.op("Cast", stored, name=name, to=self.onnx.TensorProto.FLOAT)
 
     def linear(self, x: str, name: str) -> str:
@@ -118,7 +119,9 @@ def _embed(g: _Graph, shape: Shape) -> str:
     i64 = g.np.int64
     prefix = "bert.embeddings."
     words, places, types = (
-        g.tensor(f"{prefix}{kind}_embeddings.weight", g.weights[f"{prefix}{kind}_embeddings.weight"])
+        g.tensor(
+            f"{prefix}{kind}_embeddings.weight", g.weights[f"{prefix}{kind}_embeddings.weight"]
+        )
         for kind in ("word", "position", "token_type")
     )
     length = g.op("Gather", g.op("Shape", "input_ids"), g.const("axis1", i64(1)), axis=0)
@@ -130,23 +133,24 @@ def _embed(g: _Graph, shape: Shape) -> str:
 
 
 def _split_heads(g: _Graph, x: str, shape: Shape) -> str:
-    size = g.const("heads", g.np.array([0, 0, shape.heads, shape.width // shape.heads], g.np.int64))
+    parts = [0, 0, shape.heads, shape.width // shape.heads]
+    size = g.const("heads", g.np.array(parts, g.np.int64))
     return g.op("Transpose", g.op("Reshape", x, size), perm=[0, 2, 1, 3])
 
 
 def _attention(g: _Graph, x: str, mask: str, layer: str, shape: Shape, *, first_only: bool) -> str:
     """Self-attention of one layer; with ``first_only``, of its first token."""
     np = g.np
-    name = layer + "attention.self."
+    prefix = layer + "attention.self."
     scale = (shape.width // shape.heads) ** -0.5
     parts = {}
     for part in ("query", "key", "value"):
         factor = scale if part == "query" else 1.0  # the 1/sqrt(d) of the scores, for nothing
-        weight = g.weights[f"{name}{part}.weight"].astype(np.float32).T * factor
-        parts[part] = (weight, g.weights[f"{name}{part}.bias"].astype(np.float32) * factor)
+        weight = g.weights[f"{prefix}{part}.weight"].astype(np.float32).T * factor
+        parts[part] = (weight, g.weights[f"{prefix}{part}.bias"].astype(np.float32) * factor)
 
     def project(source: str, *which: str) -> str:
-        tag = name + "+".join(which)
+        tag = prefix + "+".join(which)
         weight = np.concatenate([parts[part][0] for part in which], axis=1)
         bias = np.concatenate([parts[part][1] for part in which])
         product = g.op("MatMul", source, g.tensor(tag + ".weight", weight))
@@ -155,7 +159,9 @@ def _attention(g: _Graph, x: str, mask: str, layer: str, shape: Shape, *, first_
     def split(joined: str, count: int) -> list[str]:
         outs = [f"{joined}_{i}" for i in range(count)]
         sizes = g.const(f"split{count}", np.array([shape.width] * count, np.int64))
-        node = g.onnx.helper.make_node("Split", [joined, sizes], outs, name=f"split_{joined}", axis=-1)
+        node = g.onnx.helper.make_node(
+            "Split", [joined, sizes], outs, name=f"split_{joined}", axis=-1
+        )
         g.nodes.append(node)
         return outs
 

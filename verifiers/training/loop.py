@@ -57,8 +57,6 @@ class RunOptions:
     adaptive: bool = False
 
 
-
-
 class Trainer:
     """One run. Make it, call :meth:`run`; a second process with the same folder goes on."""
 
@@ -84,9 +82,8 @@ class Trainer:
         self._stopping = False
         torch.manual_seed(recipe.seed)
         self.network = models.load(start, seed=recipe.seed, dropout=recipe.dropout)
-        self.network.bert.embeddings.word_embeddings.weight.requires_grad_(  # type: ignore[union-attr, operator]
-            not recipe.freeze_words
-        )
+        words = self.network.get_parameter("bert.embeddings.word_embeddings.weight")
+        words.requires_grad_(not recipe.freeze_words)
         self._trained = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         self._optimizer = self._make_optimizer()
         self._average = (
@@ -173,7 +170,7 @@ class Trainer:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
             logits = self.network(**tensors)
         loss = mixed_loss(logits, labels, smoothing=recipe.smoothing)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained.values(), recipe.clip)
         for group in self._optimizer.param_groups:
             group["lr"] = recipe.lr * group["times"] * factor

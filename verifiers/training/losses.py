@@ -31,12 +31,12 @@ def mixed_loss(
     Returns:
         A scalar; float32 whatever the type of ``logits``.
     """
-    torch = require("torch")
-    logp = torch.log_softmax(logits.float(), dim=-1)
+    lib = require("torch")
+    logp = lib.log_softmax(logits.float(), dim=-1)
     either = labels == NOT_ENTAILMENT
     known = -logp.gather(1, labels.clamp(max=2)[:, None])[:, 0]
     if smoothing:
         known = (1 - smoothing) * known - smoothing * logp.mean(dim=-1)
-    other = -torch.logsumexp(logp[:, 1:], dim=-1)
-    loss: torch.Tensor = torch.where(either, other, known).mean()
+    other = -lib.logsumexp(logp[:, 1:], dim=-1)
+    loss: torch.Tensor = lib.where(either, other, known).mean()
     return loss

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def build(config: Mapping[str, Any], *, seed: int, dropout: float = 0.0) -> torch.nn.Module:
-    """A network with fresh weights, whose ``forward(input_ids, attention_mask, token_type_ids)``
-    gives logits ``[rows, labels]``.
+    """A network with fresh weights.
+
+    Its ``forward(input_ids, attention_mask, token_type_ids)`` gives logits ``[rows, labels]``.
     """
-    torch = require("torch")
+    generator = require("torch").Generator().manual_seed(seed)
     from verifiers.training._network import CrossEncoder
 
     shape = Shape.of(config)
-    generator = torch.Generator().manual_seed(seed)
-    network: torch.nn.Module = CrossEncoder(
+    return CrossEncoder(
         shape,
         words=int(config["vocab_size"]),
         inner=int(config["intermediate_size"]),
@@ -38,7 +38,6 @@ def build(config: Mapping[str, Any], *, seed: int, dropout: float = 0.0) -> torc
         dropout=dropout,
         generator=generator,
     )
-    return network
 
 
 def load(folder: Path, *, seed: int = 0, dropout: float = 0.0) -> torch.nn.Module:
@@ -74,5 +73,3 @@ def special_ids(tokenizer: Path) -> tuple[int, int, int]:
     if absent := [name for name, number in found.items() if number is None]:
         raise ValueError(f"{tokenizer} has no {', '.join(absent)}: not a BERT tokenizer")
     return found["[CLS]"], found["[SEP]"], found["[PAD]"]
-
-

@@ -150,7 +150,8 @@ def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_lengt
     """The mean of the (running-average) weights of several run checkpoints, as a model folder."""
     states = [load_checkpoint(path) for path in checkpoints]
     weights = [{**state.weights, **state.average} for state in states]
-    mean = {name: sum(w[name] for w in weights) / len(weights) for name in weights[0]}
+    stack = require("torch").stack
+    mean = {name: stack([w[name] for w in weights]).mean(0) for name in weights[0]}
     config = {**read_json(start / "config.json"), "max_length": max_length, "dtype": "float32"}
     models.save(mean, config, start / "tokenizer.json", target)
 

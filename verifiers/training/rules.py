@@ -6,6 +6,8 @@ unproven, the label is ``not_entailment``: a wrong "contradiction" teaches more 
 label costs. English only, by regular expressions, so that generating needs no other model.
 """
 
+# ruff: noqa: PLR2004 - shares and ranges of chance, each used once where it is written
+
 from __future__ import annotations
 
 import re
@@ -19,17 +21,29 @@ if TYPE_CHECKING:
 
 Rule = Callable[[str, str, "Random"], "tuple[str, Label] | None"]
 
-NUMBER: Final = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\w)|(?<![\w.,])\d+(?:\.\d+)?(?![\w,]*\d)(?!\w)")
-MONTHS: Final = (
-    "January February March April May June July August September October November December"
-).split()
-WEEKDAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-NAME: Final = re.compile(r"\b[A-Z][\w'’-]+(?: (?:of|de|the|von|van) (?=[A-Z])| [A-Z][\w'’-]+)*")
-_NOT_NAMES: Final = frozenset(
-    "The A An In On At It He She They There This That These Those His Her Its Their After Before "
-    "When While As For From By With During And But If No Not Some Many Most All One Two Both "
-    "However Although Since Under Over Between According Its I You We".split()
+NUMBER: Final = re.compile(
+    r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\w)"
+    r"|(?<![\w.,])\d+(?:\.\d+)?(?![\w,]*\d)(?!\w)"
 )
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+WEEKDAYS: Final = (
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+)  # fmt: skip
+NAME: Final = re.compile(
+    r"\b[A-Z][\w'\u2019-]+(?: (?:of|de|the|von|van) (?=[A-Z])| [A-Z][\w'\u2019-]+)*"
+)
+_NOT_NAMES: Final = frozenset(
+    {
+        "The", "A", "An", "In", "On", "At", "It", "He", "She", "They", "There", "This", "That",
+        "These", "Those", "His", "Her", "Its", "Their", "After", "Before", "When", "While", "As",
+        "For", "From", "By", "With", "During", "And", "But", "If", "No", "Not", "Some", "Many",
+        "Most", "All", "One", "Two", "Both", "However", "Although", "Since", "Under", "Over",
+        "Between", "According", "I", "You", "We",
+    }
+)  # fmt: skip
 
 # Each pair is read both ways. Words whose opposite is not an opposite in common phrases
 # ("right", "well") are left out.

@@ -150,18 +150,18 @@ class Sampler:
         The stream is the data set in one random order, then in another, and so on. Rows of a
         length the stage does not want are passed over.
         """
-        np = self._np
+        lib = self._np
         number = self._pairs.names.index(name)
-        members = np.flatnonzero(self._pairs.datasets == number)
+        members = lib.flatnonzero(self._pairs.datasets == number)
         parts: list[NDArray[np.int64]] = []
         while count:
             epoch, offset = divmod(start, len(members))
             rest = members[self._order(name, len(members), epoch)[offset:]]
-            fits = np.flatnonzero(self._fits(rest, stage))[:count]
+            fits = lib.flatnonzero(self._fits(rest, stage))[:count]
             parts.append(rest[fits])
             count -= len(fits)
             start += int(fits[-1]) + 1 if not count else len(rest)
-        return np.concatenate(parts) if parts else np.empty(0, np.int64), start
+        return lib.concatenate(parts) if parts else lib.empty(0, lib.int64), start
 
     def _fits(self, rows: NDArray[np.int64], stage: Stage) -> NDArray[np.bool_]:
         lengths = self._lengths[rows]

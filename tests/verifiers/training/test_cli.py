@@ -11,9 +11,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from verifiers.training.__main__ import main  # noqa: E402
-from verifiers.training.files import read_json  # noqa: E402
-
+from verifiers.training.__main__ import main
+from verifiers.training.files import read_json
 
 RECIPE = {
     "stages": [
@@ -51,7 +50,7 @@ def grounding(tmp_path, toy_rows):
     return folder
 
 
-def test_from_data_to_model_card(
+def test_from_data_to_model_card(  # noqa: PLR0917
     tiny_start, toy_data, toy_held_out, recipe, grounding, tmp_path, capsys
 ):
     """One command leaves a loadable model with calibration, digests, figures and a card."""
@@ -131,7 +130,10 @@ def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     command = ["train", "--data", str(toy_data), "--start", str(tiny_start), "--run", str(run)]
     plain = {**RECIPE, "stages": RECIPE["stages"][:1]}
     recipe.write_text(json.dumps(plain))
-    assert main([*command, "--recipe", str(recipe), "--milestone-every", "1500", "--threads", "1"]) == 0
+    assert (
+        main([*command, "--recipe", str(recipe), "--milestone-every", "1500", "--threads", "1"])
+        == 0
+    )
     kept = sorted(run.glob("tokens-*.safetensors"))
     assert len(kept) == 2
     parts = [arg for path in kept for arg in ("--checkpoint", str(path))]

@@ -88,9 +88,7 @@ def test_more_length_than_positions_is_refused(tiny_start, tmp_path):
 
 def test_exporting_twice_gives_the_same_bytes(tiny_start, tmp_path):
     """The digest in a model card can be made again."""
-    digests = {
-        export(tiny_start, tmp_path / "same")["sha256"]["model.onnx"] for _ in range(2)
-    }
+    digests = {export(tiny_start, tmp_path / "same")["sha256"]["model.onnx"] for _ in range(2)}
     assert len(digests) == 1
 
 

@@ -7,7 +7,15 @@ from random import Random
 import pytest
 
 from verifiers.training.data import LABELS, Row
-from verifiers.training.generate import MAKERS, Corpus, generate, joined, sentences, summary, withheld
+from verifiers.training.generate import (
+    MAKERS,
+    Corpus,
+    generate,
+    joined,
+    sentences,
+    summary,
+    withheld,
+)
 
 PREMISE = (
     "The copper mine near Calama opened in March 2011. The mine was sold to Boris Falk for 30 "
@@ -25,7 +33,12 @@ def corpus_rows() -> list[Row]:
         Row("infotabs", PREMISE, "Anna Berg sold the mine.", "not_entailment"),
     ]
     rows += [
-        Row("fever_train", f"River number {i} is {i * 10} kilometres long.", f"It is river {i}.", "neutral")
+        Row(
+            "fever_train",
+            f"River number {i} is {i * 10} kilometres long.",
+            f"It is river {i}.",
+            "neutral",
+        )
         for i in range(1, 60)
     ]
     return rows

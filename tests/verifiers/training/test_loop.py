@@ -130,7 +130,9 @@ def test_evaluation_sees_the_average(pairs, tiny_start, tmp_path):
         seen.append(network.classifier.weight.detach().clone())
         return {}
 
-    run = trainer(pairs, tiny_start, tmp_path, stop_at=1_500, evaluate=evaluate, evaluate_every=1_400)
+    run = trainer(
+        pairs, tiny_start, tmp_path, stop_at=1_500, evaluate=evaluate, evaluate_every=1_400
+    )
     run.run()
     assert len(seen) == 1
     assert not torch.equal(seen[0], run.network.classifier.weight)

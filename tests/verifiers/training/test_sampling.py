@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_pack_keeps_every_row_once_and_to_the_budget(lengths, budget):
 def test_pack_orders_lengths_so_that_batches_do_not_overlap(lengths):
     """No batch holds a row shorter than the longest of the batch before."""
     batches = pack(lengths, max_tokens=300)
-    for before, after in zip(batches, batches[1:], strict=False):
+    for before, after in pairwise(batches):
         assert max(lengths[i] for i in before) <= min(lengths[i] for i in after)
 
 
@@ -60,7 +61,7 @@ def test_pack_orders_lengths_so_that_batches_do_not_overlap(lengths):
 def test_pack_wastes_no_batch(lengths):
     """Two neighbouring batches never fit in one."""
     batches = pack(lengths, max_tokens=128)
-    for before, after in zip(batches, batches[1:], strict=False):
+    for before, after in pairwise(batches):
         first = min(lengths[i] for i in after)
         assert (len(before) + 1) * first > 128
 
