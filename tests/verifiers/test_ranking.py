@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.bench.retrieval import evaluate
+from verifiers.bench.retrieval import evaluate, planted
 from verifiers.ranking import Ranking, tokenise
 
 
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("Prices rose 2,023 points", ["pric", "rose", "2023", "point"]),
+        ("Prices rose 2,023 points", ["pric", "ros", "2023", "point"]),
         ("version 1.2.3", ["version", "1.2.3"]),
         ("東京都", ["東京", "京都"]),
         ("東", ["東"]),
@@ -19,7 +22,7 @@ from verifiers.ranking import Ranking, tokenise
         ("stopped stopping stops stop", ["stop"] * 4),
         ("cities city", ["city", "city"]),
         ("this is as bus", ["this", "is", "as", "bus"]),
-        ("snake_case", ["snak", "case"]),
+        ("snake_case", ["snak", "cas"]),
         ("", []),
     ],
 )
@@ -61,3 +64,21 @@ def test_the_benchmark_leaves_out_excluded_pairs(tmp_path):
     assert evaluate(tmp_path).mrr_at_10 == 0.5
     (tmp_path / "exclude.tsv").write_text("q\t1\n")
     assert evaluate(tmp_path).mrr_at_10 == 1.0
+
+
+def test_planted_texts_are_found_again(tmp_path):
+    """A claim's own text, hidden among others, is read with few windows."""
+    rows = [
+        {
+            "source": f"The {w} stood on the hill near the village for long.",
+            "claim": f"A {w} stood on the hill.",
+            "label": "supported",
+        }
+        for w in ("mill", "castle", "chapel", "barn", "tower", "lighthouse")
+    ]
+    path = tmp_path / "set.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(r) + "\n" for r in rows)
+    found = planted(path, claims=6, others=6)
+    assert found.claims == 6
+    assert found.recall[16] == 1.0
