@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from verifiers.claims.blocks import Block, BlockKind, cells
+from verifiers.claims.blocks import cells
 from verifiers.claims.inline import read
 from verifiers.claims.tree import as_sentence
+from verifiers.claims.units import overlapping
 from verifiers.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from verifiers.claims.blocks import Block
+
+# Characters of context repeated with each of many claims; more would let a short answer make
+# gigabytes of hypotheses.
+LONGEST_CONTEXT = 400
 _FOLLOWING = re.compile(
     r"(?:,?\s*(?:as follows|(?:which\s+)?includ(?:es?|ing)(?: the following)?|"
     r"(?:are\s+)?(?:listed|given|shown|described)?\s*below"
@@ -63,7 +69,7 @@ def with_lead(lead: str, item: str) -> str:
         lead: The lead-in, ending in a colon, or an empty string.
         item: The item.
     """
-    if not lead:
+    if not lead or len(lead) > LONGEST_CONTEXT:
         return as_sentence(item)
     item = item.strip()
     if _HERE.match(lead):
@@ -141,58 +147,69 @@ class Cell(NamedTuple):
     hypothesis: str
 
 
+def heads(answer: str, header: Block, drop: Sequence[Span]) -> list[str]:
+    """The column names of a table; an empty string where a column has none."""
+    found = [_cell(answer, span, drop) if span else "" for span in cells(answer, header.lines[0])]
+    return [head if len(head) <= LONGEST_CONTEXT else "" for head in found]
+
+
 def row_statements(
-    answer: str, row: Block, header: Block | None, drop: Sequence[Span]
+    answer: str, row: Block, columns: Sequence[str], drop: Sequence[Span]
 ) -> list[Cell]:
-    """The statements of a table row: each cell with the row's first cell and its column's header.
+    """The statements of a table row: each cell with the row's first cell and its column's name.
 
     The first statement's span begins at the row's first cell, so that together they hold the row.
+
+    Args:
+        answer: The exact answer.
+        row: The row.
+        columns: The names of its columns, as far as there are any.
+        drop: Stretches not to be read (citation markers), in order.
     """
-    found = [(span, _cell(answer, span, drop)) for span in cells(answer, row.lines[0]) if span]
-    place = [index for index, span in enumerate(cells(answer, row.lines[0])) if span]
-    filled = [(index, span, text) for index, (span, text) in zip(place, found, strict=True) if text]
+    filled = [
+        (index, span, text)
+        for index, span in enumerate(cells(answer, row.lines[0]))
+        if span is not None and (text := _cell(answer, span, drop))
+    ]
     if not filled:
         return []
-    heads = _heads(answer, header, drop)
-    first_index, first_span, subject = filled[0]
+    first_index, first, subject = filled[0]
     if len(filled) == 1:
-        return [Cell(first_span, as_sentence(_join(heads, first_index, subject)))]
+        return [Cell(first, as_sentence(_named(columns, first_index, subject)))]
+    if len(subject) > LONGEST_CONTEXT:
+        # Repeating a long text with every cell would make much of little.
+        whole = Span(first.start, filled[-1][1].end)
+        return [Cell(whole, as_sentence("; ".join(_named(columns, i, t) for i, _, t in filled)))]
     statements: list[Cell] = []
     for index, span, text in filled[1:]:
-        head = heads[index] if index < len(heads) else ""
-        start = first_span.start if not statements else span.start
-        statements.append(Cell(Span(start, span.end), _read_cell(subject, head, text, heads)))
+        head = columns[index] if index < len(columns) else ""
+        start = span.start if statements else first.start
+        hypothesis = _read_cell(subject, head, text, keyed=len(columns) <= len(("key", "value")))
+        statements.append(Cell(Span(start, span.end), hypothesis))
     return statements
 
 
-def _read_cell(subject: str, head: str, value: str, heads: Sequence[str]) -> str:
-    """One cell as a statement."""
-    keyed = len(heads) <= 2 and (not head or _VALUE_HEADER.match(head))  # noqa: PLR2004
-    if keyed:
+def _read_cell(subject: str, head: str, value: str, *, keyed: bool) -> str:
+    """One cell as a statement.
+
+    Of seven phrasings tried on 22 hand-written cells with the bootstrap MiniLM model, "S: H is V"
+    told true from false best (AUC .82, against .80 for "The H of S is V" and .79 for "S, H V").
+    """
+    if not head or (keyed and _VALUE_HEADER.match(head)):
         return as_sentence(f"{subject}: {value}")
-    if not head:
-        return as_sentence(f"{subject}: {value}")
-    return as_sentence(
-        f"{subject}: {head} is {value}"
-        if len(value.split()) <= _LONGEST_VALUE
-        else f"{subject}: {head}: {value}"
-    )
+    if len(value.split()) > _LONGEST_VALUE:
+        return as_sentence(f"{subject}: {head}: {value}")
+    return as_sentence(f"{subject}: {head} is {value}")
 
 
-def _join(heads: Sequence[str], index: int, text: str) -> str:
-    head = heads[index] if index < len(heads) else ""
+def _named(columns: Sequence[str], index: int, text: str) -> str:
+    head = columns[index] if index < len(columns) else ""
     return f"{head}: {text}" if head and not _KEY_HEADER.match(head) else text
-
-
-def _heads(answer: str, header: Block | None, drop: Sequence[Span]) -> list[str]:
-    if header is None or header.kind is not BlockKind.TABLE_HEADER:
-        return []
-    return [_cell(answer, span, drop) if span else "" for span in cells(answer, header.lines[0])]
 
 
 def _cell(answer: str, span: Span, drop: Sequence[Span]) -> str:
     raw = span.of(answer)
-    text = read(answer, [span], [cut for cut in drop if cut.overlaps(span)]).text
+    text = read(answer, [span], overlapping(drop, span)).text
     if not re.search(r"\w", text):
         if _TICK.search(raw):
             return "yes"

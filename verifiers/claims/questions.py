@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from verifiers.claims.context import LONGEST_CONTEXT
 from verifiers.claims.tree import Tree, as_sentence
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class Question:
         self.text = " ".join(text.split())
         if self.tree is not None:
             self.text = self.tree.render(range(len(self.tree.tokens)))
-        self.asks = self.tree is not None or (not sentences and self.text[-1:] in {"?", "？", "؟"})  # noqa: RUF001
+        marked = self.tree is not None or (not sentences and self.text[-1:] in {"?", "？", "؟"})  # noqa: RUF001
+        # What is long would drown the answers read with it.
+        self.asks = marked and len(self.text) <= LONGEST_CONTEXT
 
     def with_polarity(self, *, yes: bool) -> str:
         """The statement a yes or no makes, or an empty string when it cannot be made."""

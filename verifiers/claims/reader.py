@@ -11,7 +11,7 @@ from verifiers.claims.drafts import Draft, Unit
 from verifiers.claims.questions import Question, after_polarity, polarity
 from verifiers.claims.reference import Salience
 from verifiers.claims.tree import Tree, as_sentence
-from verifiers.claims.units import edges_of
+from verifiers.claims.units import edges_of, overlapping
 from verifiers.types import ClaimKind, SkipReason, Span
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class Reader:
         self.question: Question | None = None
         self.salience = Salience()
         self._leads: list[tuple[int, str]] = []  # indentation and text of open lead-ins
-        self._header: Block | None = None
+        self._table = -1
+        self._heads: Sequence[str] = ()
+        self._short_only = True  # so far the answer is nothing but short answers
         self._in_references = False
         self._answered = False  # a statement was read: what follows is no short answer
 
@@ -88,12 +90,15 @@ class Reader:
     def read(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         """Take in the next unit."""
         block = unit.block
+        before = len(self.drafts)
         if not sentences or not _CONTENT.search(unit.view.text):
             self._blank(unit)
             return
         match block.kind:
             case BlockKind.TABLE_HEADER:
-                self._header = block
+                cuts = overlapping(self.cuts, unit.span)
+                self._table = block.table
+                self._heads = context.heads(self.answer, block, cuts)
                 self._add(unit.span, unit, ClaimKind.TABLE_ROW, unit.view.text, SkipReason.HEADING)
             case BlockKind.TABLE_ROW:
                 self._row(unit)
@@ -101,6 +106,8 @@ class Reader:
                 self._heading(unit, sentences)
             case _:
                 self._text(unit, sentences)
+        new = self.drafts[before:]
+        self._short_only = self._short_only and all(d.kind is ClaimKind.FRAGMENT for d in new)
 
     def _blank(self, unit: Unit) -> None:
         if unit.block.kind is BlockKind.CODE:
@@ -115,17 +122,13 @@ class Reader:
         self.drafts.append(Draft(span, unit.span, kind, text, skip=reason))
 
     def _row(self, unit: Unit) -> None:
-        statements = context.row_statements(
-            self.answer, unit.block, self._table_header(unit), self.cuts
-        )
+        heads = self._heads if self._table == unit.block.table else ()
+        cuts = overlapping(self.cuts, unit.span)
+        statements = context.row_statements(self.answer, unit.block, heads, cuts)
         if not statements:
             self._blank(unit)
         for statement in statements:
             self._add(statement.span, unit, ClaimKind.TABLE_ROW, statement.hypothesis, None)
-
-    def _table_header(self, unit: Unit) -> Block | None:
-        header = self._header
-        return header if header is not None and header.table == unit.block.table else None
 
     def _heading(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         view = unit.view
@@ -261,9 +264,7 @@ class Reader:
         if tree.statement() or _imperative(tree):
             return ""
         # Later items answer too, as long as the answer is nothing but a list.
-        listed = kind is ClaimKind.LIST_ITEM and all(
-            draft.kind is ClaimKind.FRAGMENT for draft in self.drafts
-        )
+        listed = kind is ClaimKind.LIST_ITEM and self._short_only
         if (self._answered and not listed) or context.label_of(text) is not None:
             return ""
         return question.with_fragment(text[length:])

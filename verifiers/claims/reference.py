@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PERSONAL = frozenset({"he", "she", "it", "they"})
 _POSSESSIVE = {"his": "he", "her": "she", "its": "it", "their": "they"}
+_WIDEST = 200  # characters
 _LONGEST = 12  # words; a longer subject would bury the claim
 _FORGET = 3  # sentences without a new subject after which an old one is no longer meant
 
@@ -104,7 +105,8 @@ class Salience:
         if words[0] and tree.tokens[words[0] - 1].pos in {"DET", "ADJ", "NOUN", "PROPN", "NUM"}:
             return None  # only the tail of a name the parser broke in two
         token = tree.tokens[noun]
-        return _Mention(_named(tree.render(words, swap), token.pos), token, plural(tree, noun))
+        text = _named(tree.render(words, swap), token.pos)
+        return _Mention(text, token, plural(tree, noun)) if len(text) <= _WIDEST else None
 
 
 def _named(text: str, pos: str) -> str:

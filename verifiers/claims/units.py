@@ -26,14 +26,12 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
         blocks: Its blocks.
         cuts: Stretches not to be read (citation markers), in order.
     """
-    starts = [cut.start for cut in cuts]
     units: list[Unit] = []
     for number, block in enumerate(blocks):
         if block.kind in {BlockKind.RULE, BlockKind.CODE} or not block.lines:
             units.append(Unit(block, number, block.span, View.empty()))
             continue
-        low = max(0, bisect_left(starts, block.span.start) - 1)
-        inside = cuts[low : bisect_left(starts, block.span.end)]
+        inside = overlapping(cuts, block.span)
         groups = rules.group_lines(answer, block.lines)
         begin = block.span.start
         for index, group in enumerate(groups):
@@ -48,6 +46,16 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
                 units.append(Unit(block, number, span, read(answer, group, inside)))
             begin = end
     return units
+
+
+def _first(spans: Sequence[Span], start: int) -> int:
+    """The place of the first of ordered spans that begins at ``start`` or later."""
+    return bisect_left(spans, start, key=lambda span: span.start)
+
+
+def overlapping(spans: Sequence[Span], span: Span) -> Sequence[Span]:
+    """Those of ordered, disjoint spans that reach into ``span``."""
+    return spans[max(0, _first(spans, span.start) - 1) : _first(spans, span.end)]
 
 
 def _line_head(answer: str, start: int) -> int:
@@ -70,7 +78,6 @@ def edges_of(
         sentences: Its sentences.
         markers: Citation markers of the answer, in order.
     """
-    starts = [marker.start for marker in markers]
     edges: list[Span] = []
     begin = unit.span.start
     for index, sentence in enumerate(sentences):
@@ -80,7 +87,7 @@ def edges_of(
         end = unit.view.span(sentence.span.start, sentence.span.end).end
         following = sentences[index + 1].span
         limit = unit.view.span(following.start, following.end).start
-        for at in range(bisect_left(starts, end), bisect_left(starts, limit)):
+        for at in range(_first(markers, end), _first(markers, limit)):
             end = max(end, min(markers[at].end, limit))
         while end < limit and not answer[end].isspace():
             end += 1
