@@ -16,6 +16,7 @@ from guardrails.engine import UNSET, Engine, OnBlocked, Options
 from guardrails.errors import ConfigInvalid
 from guardrails.report import Entry, Guarded
 from guardrails.runner import system_clock
+from verifiers.types import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -257,6 +258,19 @@ class Guard:
 
     # ------------------------------------------------------------------ life and death
 
+    def warm(self) -> None:
+        """Load model, language pipeline and LiteLLM now rather than with the first answer.
+
+        For servers: their first answer then has its whole budget. On an event loop, call it in a
+        thread.
+
+        Raises:
+            VerifierError: If the model cannot be loaded.
+        """
+        line = "This sentence is a sentence."
+        self._parts.ports.verifier.verify(line, sources=[Source("warm", line)])
+        self._parts.gateway.prepare()
+
     def close(self) -> None:
         """Let go of the model, the store and the threads. May be called twice."""
         self._parts.owned.close()
@@ -282,6 +296,7 @@ class Guard:
             params=params,
         )
         gateway = self._parts.gateway
+        gateway.prepare()
 
         def call(effect: CallModel) -> Called:
             return gateway.complete(_with(request, effect))

@@ -41,6 +41,10 @@ _TRY_AGAIN = "Try again, or set num_retries."
 class Gateway(Protocol):
     """What the client needs of a provider. ``guardrails.testing.ScriptedLLM`` is one too."""
 
+    def prepare(self) -> None:
+        """Load what the first call needs. Called before a call's budget begins to run."""
+        ...
+
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Make one call with LiteLLM's arguments. Never changes ``request``.
 
@@ -64,6 +68,10 @@ class LiteLLMGateway:
             load: Gives the ``litellm`` module; only for tests.
         """
         self._load = load or load_litellm
+
+    def prepare(self) -> None:
+        """Import LiteLLM, which takes seconds the first time."""
+        self._load()
 
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Make one call."""

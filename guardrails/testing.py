@@ -106,6 +106,9 @@ class ScriptedLLM:
         self._delay = delay
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Nothing to load."""
+
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Answer the next request, blocking for the delay."""
         if self._delay:

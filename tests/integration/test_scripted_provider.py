@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from guardrails import Disposition, Guard, ProviderFailed, ResponseUnreadable, Settings
+from guardrails.gateway import load_litellm
 from guardrails.record import replay
 from guardrails.scripted_provider import Cut, Raw, ScriptedProvider, Slow, Status
 from guardrails.store import open_store
@@ -29,6 +30,15 @@ WRONG_NAME = "Carla Diaz leads the support team."
 OFF_TOPIC = "Penguins live mostly in the southern hemisphere."
 TOOL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 REFUSAL = "REFUSED"
+
+# LiteLLM silences this one by a filter it sets at import, which pytest undoes with every test.
+pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _litellm():
+    """Imported before the first test, not on the clock of one."""
+    load_litellm()
 
 
 @pytest.fixture(params=["sync", "async"])
