@@ -233,6 +233,8 @@ class Owner:
         tag = self._clock
         for key, indices in places.items():
             pair = request.pairs[indices[0]]
+            # Characters stand for work: tokens are counted when a pair's turn is near.
+            tag += len(pair.premise) + len(pair.hypothesis)
             item = self._in_flight.get(key)
             if item is None:
                 item = self._in_flight[key] = _Item(key, pair, tag, next(self._order))
@@ -243,8 +245,6 @@ class Owner:
                 item.tag = tag
                 heapq.heappush(self._heap, (tag, item.order, item))
             item.waiters.append((request, indices))
-            # Characters stand for work: tokens are counted when a pair's turn is near.
-            tag += len(pair.premise) + len(pair.hypothesis)
 
     def _candidates(self) -> list[_Item]:
         """The next pairs in order of turn; those nobody wants any more fall out here."""

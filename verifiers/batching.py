@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Padding that is not worth a second batch: starting a batch costs about as much as this many tokens
-# (measured with the bundled model on two cores: 6 ms a batch, 0.1 ms a token).
+# Padding that is not worth a second batch: starting one costs a few milliseconds, as much as some
+# tens of tokens (the bundled model on two cores, 0.16 ms a token).
 FREE_PADDING = 64
 # Beyond that, at most this share of a batch may be padding.
 PADDING_SHARE = 0.25

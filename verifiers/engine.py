@@ -5,10 +5,11 @@ event loop, and a cached answer never waits behind a running batch. The *owner* 
 counts tokens, runs batches and holds all scheduling state; it is spoken to by messages only.
 
 Batches are chosen anew after each one. Every request is owed the same share of the model: each
-pair carries a tag, the work its request will have received before it (start-time fair queueing,
-Goyal, Vin and Cheng 1996), and the pair with the lowest tag runs next, with the pairs nearest to
-it in length among the next few dozen for company. So the pairs of concurrent callers share
-batches, and a short answer never waits for a long one to finish.
+pair carries a tag, the work its request will have received once it is scored, on a clock that the
+pairs served move forward (self-clocked fair queueing, Golestani, INFOCOM 1994). The pair with the
+lowest tag runs next, with the pairs nearest to it in length among the next few dozen for company.
+So the pairs of concurrent callers share batches, and a short answer, which needs little, comes
+before the rest of a long one, however much was queued before it.
 
 An engine does not survive ``fork``: make it in the child. A ``close`` is not needed at exit.
 """
