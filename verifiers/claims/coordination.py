@@ -15,6 +15,9 @@ _NEGATIVE = frozenset(
     """.split()  # noqa: SIM905
 )
 PERSONAL = frozenset({"he", "she", "it", "they"})
+_COMPLEMENTS = frozenset(
+    "dobj prep acomp attr prt agent xcomp dative advmod oprd npadvmod advcl".split()  # noqa: SIM905
+)
 
 
 class Predicate(NamedTuple):
@@ -90,16 +93,8 @@ def _separable(  # noqa: C901, PLR0911 - one way out for each doubt
         return False
     if len([i for i in words if tokens[i].pos not in {"PUNCT", "CCONJ"}]) < 2:  # noqa: PLR2004
         return False
-    if any(
-        tokens[c].dep in {"aux", "neg"}
-        and tokens[c].lemma == "do"
-        and tokens[c].tag != "VBZ"
-        and c == words[0]
-        and tokens[head].tag == "VB"
-        and not _same_number(tree, main)
-        for c in tree.children[head]
-    ):
-        return False  # "so don't be surprised": an order
+    if not _complemented(tree, head) or not _agrees(tree, main, head):
+        return False
     if not _same_time(tree, main, head):
         return False
     if tree.child(main, {"neg"}) is not None and tree.child(head, {"aux", "auxpass"}) is None:
@@ -107,9 +102,26 @@ def _separable(  # noqa: C901, PLR0911 - one way out for each doubt
     return borrowed(tree, main, head) is not None
 
 
-def _same_number(tree: Tree, main: int) -> bool:
+def _complemented(tree: Tree, head: int) -> bool:
+    """Whether a bare verb has something of its own; else it may be a noun: "client and server"."""
+    if tree.tokens[head].tag != "VB":
+        return True
+    return any(c > head and tree.tokens[c].dep in _COMPLEMENTS for c in tree.children[head])
+
+
+def _agrees(tree: Tree, main: int, head: int) -> bool:
+    """Whether a predicate's form fits the subject it would share.
+
+    "It offers guides to build, run and test" is often read as "offers and run"; and "so don't ..."
+    is an order.
+    """
+    tag = _tense(tree, head)
     subject = tree.subject(main)
-    return subject is not None and plural(tree, subject)
+    if subject is None or tag not in {"VBZ", "VBP"}:
+        return True
+    if tree.tokens[subject].text.casefold() in {"i", "you", "we", "they", "who", "which", "that"}:
+        return True
+    return plural(tree, subject) is (tag == "VBP")
 
 
 def _same_time(tree: Tree, main: int, head: int) -> bool:

@@ -112,9 +112,15 @@ class Question:
         ]
         return as_sentence(" ".join(word for word in words if word))
 
-    def with_fragment(self, fragment: str) -> str:
-        """The statement a short answer makes; question and answer in a row when in doubt."""
-        piece = fragment.strip().rstrip(".!").strip()
+    def with_fragment(self, fragment: str, *, phrase: bool = True) -> str:
+        """The statement a short answer makes; question and answer in a row when in doubt.
+
+        Args:
+            fragment: The short answer.
+            phrase: Whether it is a phrase that can stand in a statement ("in 1989"), not a
+                predicate ("refers to ...").
+        """
+        piece = fragment.strip().rstrip(".!").strip() if phrase else ""
         return self._declared(piece) or f"{self.text} {as_sentence(fragment)}"
 
     def _declared(self, piece: str) -> str:  # noqa: PLR0911
@@ -138,6 +144,7 @@ class Question:
         if (
             not rest
             or words & {"or"}
+            or any(tree.tokens[c].dep in {"relcl", "acl"} for c in tree.children[top])
             or any(
                 tree.tokens[i].tag in {"WRB", "WP", "WDT"} and tree.tokens[i - 1].dep == "cc"
                 for i in rest

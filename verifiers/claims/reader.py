@@ -267,7 +267,8 @@ class Reader:
         listed = kind is ClaimKind.LIST_ITEM and self._short_only
         if (self._answered and not listed) or context.label_of(text) is not None:
             return ""
-        return question.with_fragment(text[length:])
+        phrase = tree.tokens[tree.root].tag not in {"VBZ", "VBD", "VBP"}
+        return question.with_fragment(text[length:], phrase=phrase)
 
 
 _ECHO = re.compile(
