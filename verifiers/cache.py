@@ -57,7 +57,7 @@ class MemoryCache:
         """Make an empty cache.
 
         Args:
-            max_entries: Where the least recently used entry gives way; about 300 bytes each.
+            max_entries: Where the least recently used entry gives way; some 400 bytes each.
 
         Raises:
             ValueError: If ``max_entries`` is below 1.

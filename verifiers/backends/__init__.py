@@ -116,7 +116,7 @@ def _tei(spec: ModelSpec) -> PairScorer:
 
 
 def _vllm(spec: ModelSpec) -> PairScorer:
-    from verifiers.backends.remote import VllmScorer
+    from verifiers.backends.vllm import VllmScorer
 
     return VllmScorer(spec)
 
