@@ -151,7 +151,6 @@ def _read(doc: Any, base: int) -> Iterator[Sentence]:
                 dep=token.dep_,
                 head=place.get(token.head.i, index),
                 ent=token.ent_type_,
-                morph=str(token.morph),
             )
             for index, token in enumerate(kept)
         )

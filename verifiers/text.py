@@ -8,7 +8,7 @@ can, how their words hang together. :mod:`verifiers._spacy` is the adapter with 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from verifiers.types import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One word of a parsed sentence.
+class Token(NamedTuple):
+    """One word of a parsed sentence. A tuple: there is one for every word, and they are cheap.
 
     Attributes:
         start: Offset of its first character in the parsed text.
@@ -30,7 +29,6 @@ class Token:
         dep: Relation to its head, such as ``nsubj``; the root's is ``ROOT``.
         head: Index of its head in the sentence's tokens; the root's is its own.
         ent: Entity type, such as ``PERSON``, or an empty string.
-        morph: Morphological features, such as ``Number=Sing``.
     """
 
     start: int
@@ -42,7 +40,6 @@ class Token:
     dep: str
     head: int
     ent: str
-    morph: str = ""
 
 
 @dataclass(frozen=True, slots=True)

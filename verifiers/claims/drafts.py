@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from verifiers.claims.blocks import Block
     from verifiers.claims.inline import View
-    from verifiers.text import Token
-    from verifiers.types import ClaimKind, SkipReason, Span
+    from verifiers.types import ClaimKind, Facet, SkipReason, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +17,11 @@ class Unit:
 
     Attributes:
         block: The block it stands in.
-        number: That block's place in the answer.
         span: All of it in the answer, markers included.
         view: What it says.
     """
 
     block: Block
-    number: int
     span: Span
     view: View
 
@@ -38,15 +35,13 @@ class Draft:
         sentence: The sentence, item or row it stands in.
         kind: Its form.
         hypothesis: What the model will read, so far.
-        tokens: The words of its sentence, when they were parsed.
+        facets: What it talks about.
         skip: Why it is not checkworthy.
-        block: Index of its block.
     """
 
     span: Span
     sentence: Span
     kind: ClaimKind
     hypothesis: str
-    tokens: tuple[Token, ...] = ()
+    facets: frozenset[Facet] = frozenset()
     skip: SkipReason | None = None
-    block: int = 0

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from verifiers import rules
 from verifiers.claims.blocks import BlockKind, segment
-from verifiers.claims.facets import facets
 from verifiers.claims.finder import find_outside
 from verifiers.claims.markers import attach, drops, merge
 from verifiers.claims.reader import Reader
@@ -97,9 +96,7 @@ class Extractor:
                 kind=draft.kind,
                 sentence=draft.sentence,
                 hypothesis=draft.hypothesis,
-                facets=facets(draft.hypothesis, draft.tokens)
-                if draft.skip is None
-                else frozenset(),
+                facets=draft.facets,
                 skip=draft.skip,
                 citations=behind[number - 1],
             )

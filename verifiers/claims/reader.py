@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from verifiers.claims import clauses, context, skip
 from verifiers.claims.blocks import BlockKind
 from verifiers.claims.drafts import Draft, Unit
+from verifiers.claims.facets import facets
 from verifiers.claims.questions import Question, after_polarity, polarity
 from verifiers.claims.reference import Salience
 from verifiers.claims.tree import Tree, as_sentence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from verifiers.claims.blocks import Block
     from verifiers.claims.inline import View
     from verifiers.claims.sources import Resolver
-    from verifiers.text import Sentence
+    from verifiers.text import Sentence, Token
     from verifiers.types import Citation
 
 _KINDS = {
@@ -99,7 +100,14 @@ class Reader:
                 cuts = overlapping(self.cuts, unit.span)
                 self._table = block.table
                 self._heads = context.heads(self.answer, block, cuts)
-                self._add(unit.span, unit, ClaimKind.TABLE_ROW, unit.view.text, SkipReason.HEADING)
+                self._add(
+                    unit.span,
+                    unit.span,
+                    ClaimKind.TABLE_ROW,
+                    unit.view.text,
+                    (),
+                    SkipReason.HEADING,
+                )
             case BlockKind.TABLE_ROW:
                 self._row(unit)
             case BlockKind.HEADING:
@@ -114,12 +122,22 @@ class Reader:
             reason, kind = SkipReason.CODE, ClaimKind.CODE
         else:
             reason, kind = SkipReason.NO_CONTENT, _KINDS[unit.block.kind]
-        self.drafts.append(Draft(unit.span, unit.span, kind, "", skip=reason))
+        self._add(unit.span, unit.span, kind, "", reason=reason)
 
     def _add(
-        self, span: Span, unit: Unit, kind: ClaimKind, text: str, reason: SkipReason | None
+        self,
+        span: Span,
+        sentence: Span,
+        kind: ClaimKind,
+        text: str,
+        tokens: Sequence[Token] = (),
+        *,
+        reason: SkipReason | None = None,
     ) -> None:
-        self.drafts.append(Draft(span, unit.span, kind, text, skip=reason))
+        # Facets are read here and the words let go: keeping every word of a megabyte makes the
+        # garbage collector stop all threads for most of a second.
+        found = facets(text, tokens) if reason is None else frozenset()
+        self.drafts.append(Draft(span, sentence, kind, text, found, reason))
 
     def _row(self, unit: Unit) -> None:
         heads = self._heads if self._table == unit.block.table else ()
@@ -128,7 +146,7 @@ class Reader:
         if not statements:
             self._blank(unit)
         for statement in statements:
-            self._add(statement.span, unit, ClaimKind.TABLE_ROW, statement.hypothesis, None)
+            self._add(statement.span, unit.span, ClaimKind.TABLE_ROW, statement.hypothesis)
 
     def _heading(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         view = unit.view
@@ -148,7 +166,7 @@ class Reader:
             reason = SkipReason.QUESTION
         elif states or context.asserts(text):
             reason = None
-        self._add(span, unit, ClaimKind.HEADING, as_sentence(text), reason)
+        self._add(span, unit.span, ClaimKind.HEADING, as_sentence(text), reason=reason)
 
     def _text(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         block = unit.block
@@ -176,13 +194,13 @@ class Reader:
         tree = Tree(view.text, sentence.tokens) if self.english and sentence.tokens else None
         reason = self._reason(unit, text, tree)
         if reason is not None:
-            self.drafts.append(Draft(span, edge, kind, text, skip=reason))
+            self._add(span, edge, kind, text, reason=reason)
             if tree is not None and reason is SkipReason.QUESTION:
                 self.salience.read(tree, {})
             return
         length = skip.opener(text)
         if tree is None:
-            self.drafts.append(Draft(span, edge, kind, self._plain(text, length, lead)))
+            self._add(span, edge, kind, self._plain(text, length, lead))
             self._answered = True
             return
         begin = next(
@@ -190,7 +208,7 @@ class Reader:
         )
         short = self._short(text, length, tree, kind, lead)
         if short:
-            self.drafts.append(Draft(span, edge, ClaimKind.FRAGMENT, short, sentence.tokens))
+            self._add(span, edge, ClaimKind.FRAGMENT, short, sentence.tokens)
             self._answered = True
             return
         swap = self.salience.swap(tree)
@@ -199,13 +217,11 @@ class Reader:
         self._answered = True
         states = tree.statement()
         if kind is ClaimKind.LIST_ITEM and lead and not (states and len(whole.split()) > 3):  # noqa: PLR2004
-            self.drafts.append(
-                Draft(span, edge, kind, context.with_lead(lead, whole), sentence.tokens)
-            )
+            self._add(span, edge, kind, context.with_lead(lead, whole), sentence.tokens)
             return
         found = clauses.parts(tree, swap, begin)
         if not found:
-            self.drafts.append(Draft(span, edge, kind, as_sentence(whole), sentence.tokens))
+            self._add(span, edge, kind, as_sentence(whole), sentence.tokens)
             return
         for part in found:
             doubt = skip.reason(part.text)
@@ -214,7 +230,7 @@ class Reader:
             reason = (
                 doubt if doubt in {SkipReason.HEDGE, SkipReason.META, SkipReason.GREETING} else None
             )
-            self.drafts.append(Draft(place, edge, ClaimKind.CLAUSE, part.text, inside, reason))
+            self._add(place, edge, ClaimKind.CLAUSE, part.text, inside, reason=reason)
 
     def _place(self, view: View, start: int, end: int, edge: Span) -> Span:
         """Where a stretch stands in the answer, with the stress marks that touch it."""

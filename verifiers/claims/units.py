@@ -27,9 +27,9 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
         cuts: Stretches not to be read (citation markers), in order.
     """
     units: list[Unit] = []
-    for number, block in enumerate(blocks):
+    for block in blocks:
         if block.kind in {BlockKind.RULE, BlockKind.CODE} or not block.lines:
-            units.append(Unit(block, number, block.span, View.empty()))
+            units.append(Unit(block, block.span, View.empty()))
             continue
         inside = overlapping(cuts, block.span)
         groups = rules.group_lines(answer, block.lines)
@@ -43,7 +43,7 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
             )
             span = rules.strip(answer, begin, end)
             if span is not None:
-                units.append(Unit(block, number, span, read(answer, group, inside)))
+                units.append(Unit(block, span, read(answer, group, inside)))
             begin = end
     return units
 
