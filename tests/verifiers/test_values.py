@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.bench.minimal_pairs import minimal_pairs
-from verifiers.bench.values import evaluate, interval
+from verifiers.bench.values import Row, check_set, evaluate, interval
 from verifiers.types import Citation, Claim, ClaimKind, EvidenceSpan, MismatchKind, Span
 from verifiers.values import Bound, Kind, exact_match, mismatches, parse
 
@@ -283,6 +285,17 @@ def test_fragments_are_read_with_the_question():
     assert mismatch is None or mismatch.message == "claim says 60 days, source says 30 days"
 
 
+@pytest.mark.parametrize(
+    "piece",
+    ["twenty ", "1,", "1", "a@", "1-", "A1-", "half a ", "1 hour and ", "2021 ", "million "],
+)
+def test_hostile_texts_stay_linear(piece: str):
+    """Texts made to be slow end; a quadratic reader would take minutes."""
+    text = piece * (10_000 // len(piece))
+    parse(text)
+    found(text, RETURNS)
+
+
 # ------------------------------------------------------------------ exact matches
 
 
@@ -353,3 +366,27 @@ def test_the_value_layer_on_minimal_pairs():
 def test_intervals():
     """Wilson's interval of a share, against a known value."""
     assert interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+
+
+def test_labelled_sets_are_counted(tmp_path):
+    """The command for labelled sets counts mismatches by label."""
+    rows = [
+        {
+            "source": RETURNS,
+            "claim": "Shipping costs 7 euros.",
+            "label": "unsupported",
+            "granularity": "claim",
+        },
+        {
+            "source": RETURNS,
+            "claim": "Shipping costs 5 euros.",
+            "label": "supported",
+            "granularity": "answer",
+            "question": "How much?",
+        },
+        {"source": "", "claim": "x", "label": "supported"},
+    ]
+    path = tmp_path / "some.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(r) + "\n" for r in rows)
+    assert check_set(path) == Row("some", 1, 1, 1, 0)

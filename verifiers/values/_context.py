@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ from verifiers.values._lexicon import STOP, SYNONYMS
 from verifiers.values._parse import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from verifiers.values._model import Value
 
@@ -26,6 +27,8 @@ _ABBREVIATION = re.compile(
     r"Jul|Aug|Sept?|Oct|Nov|Dec|e\.g|i\.e|[A-Z])\.)$"
 )
 _NEAR = 4
+# Content words further off say nothing about a value.
+_REACH = 24
 _FALL = 0.2
 _OTHER_SIDE = 0.8
 _AFTER = 3
@@ -54,6 +57,7 @@ class Sentence:
     tokens: tuple[Token, ...]
     values: tuple[Value, ...]
     words: frozenset[str]
+    valued: frozenset[int]  # where the tokens inside values start
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +98,34 @@ def is_content(token: Token) -> bool:
     return token.text.casefold() not in STOP and (len(token.text) > 1 or token.text.isupper())
 
 
-@lru_cache(maxsize=1024)
 def sentences(text: str) -> tuple[Sentence, ...]:
     """The sentences of a text with their values."""
+    return _remembered(text) if len(text) <= _REMEMBERED else _read(text)
+
+
+_REMEMBERED = 8192
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: str) -> tuple[Sentence, ...]:
+    return _read(text)
+
+
+def _read(text: str) -> tuple[Sentence, ...]:
     values = parse(text)
     made: list[Sentence] = []
+    at = 0
     for span in _split(text):
-        inside = tuple(v for v in values if span.contains(v.span))
+        while at < len(values) and values[at].span.start < span.start:
+            at += 1
+        last = at
+        while last < len(values) and values[last].span.end <= span.end:
+            last += 1
+        inside = values[at:last]
         words = tokens(text, span.start, span.end)
-        content = frozenset(t.stem for t in words if is_content(t) and not _within(t, inside))
-        made.append(Sentence(span, words, inside, content))
+        valued = _inside(words, inside)
+        content = frozenset(t.stem for t in words if is_content(t) and t.start not in valued)
+        made.append(Sentence(span, words, inside, content, valued))
     return tuple(made)
 
 
@@ -123,8 +145,17 @@ def _split(text: str) -> list[Span]:
     return [s for s in spans if text[s.start : s.end].strip()]
 
 
-def _within(token: Token, values: tuple[Value, ...]) -> bool:
-    return any(v.span.start <= token.start and token.end <= v.span.end for v in values)
+def _inside(words: Sequence[Token], values: Sequence[Value]) -> frozenset[int]:
+    """The starts of the words that lie in values; both are in order."""
+    found: list[int] = []
+    at = 0
+    for value in values:
+        while at < len(words) and words[at].start < value.span.start:
+            at += 1
+        while at < len(words) and words[at].end <= value.span.end:
+            found.append(words[at].start)
+            at += 1
+    return frozenset(found)
 
 
 def likeness(one: Surroundings, other: Surroundings) -> tuple[int, float]:
@@ -139,10 +170,12 @@ def likeness(one: Surroundings, other: Surroundings) -> tuple[int, float]:
 
 def surroundings(sentence: Sentence, value: Value, text: str) -> Surroundings:
     """The words around a value of a sentence."""
-    before = [t for t in sentence.tokens if t.end <= value.span.start]
-    after = [t for t in sentence.tokens if t.start >= value.span.end]
+    first = bisect_left(sentence.tokens, value.span.start, key=lambda t: t.start)
+    last = bisect_left(sentence.tokens, value.span.end, key=lambda t: t.start)
+    before = sentence.tokens[max(0, first - _REACH) : first]
+    after = sentence.tokens[last : last + _REACH]
     content = [
-        [t.stem for t in side if is_content(t) and not _within(t, sentence.values)]
+        [t.stem for t in side if is_content(t) and t.start not in sentence.valued]
         for side in (before, after)
     ]
     near: dict[str, tuple[float, int]] = {}
@@ -155,7 +188,7 @@ def surroundings(sentence: Sentence, value: Value, text: str) -> Surroundings:
     counted: list[str] = []
     at = value.span.end
     for token in after[:_AFTER]:
-        if re.search(r"[^\s-]", text[at : token.start]) or _within(token, sentence.values):
+        if re.search(r"[^\s-]", text[at : token.start]) or token.start in sentence.valued:
             break
         at = token.end
         if is_content(token):

@@ -76,9 +76,10 @@ def find_years(text: str) -> Iterator[Value]:
     """Years alone, and months alone after a word that says so."""
     for pattern in (_LONE_YEAR, _RANGE_YEAR):
         for match in pattern.finditer(text):
-            before, after = text[: match.start("y")], text[match.end("y") :]
+            before = text[max(0, match.start("y") - 12) : match.start("y")]
+            after = text[match.end("y") : match.end("y") + 40]
             plural = _PLURAL_AFTER.match(after)
-            if plural is None or _YEAR_BEFORE.search(before[-12:]):
+            if plural is None or _YEAR_BEFORE.search(before):
                 yield _value(text, match.span("y"), Day(year=int(match["y"])))
     for match in _LONE_MONTH.finditer(text):
         if match["n"][0].isupper():

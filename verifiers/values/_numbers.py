@@ -8,20 +8,20 @@ from typing import NamedTuple
 from verifiers.values._lexicon import SCALES, SMALL, TENS
 
 _FIGURE = (
-    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d])"  # 2,023
-    r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"  # 12,34,567
-    r"|\d{1,3}(?:[\u00a0\u202f\u2009]\d{3})+(?:\.\d+)?"  # 2 023 with a thin space
-    r"|\d+(?:\.\d+)?"
-    r"|(?<![\d.])\.\d+"
+    r"\d{1,3}(?:,\d{3}){1,8}(?:\.\d{1,20})?(?![\d])"  # 2,023
+    r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?:\.\d{1,20})?"  # 12,34,567
+    r"|\d{1,3}(?:[\u00a0\u202f\u2009]\d{3}){1,8}(?:\.\d{1,20})?"  # 2 023 with a thin space
+    r"|\d{1,30}(?:\.\d{1,20})?"
+    r"|(?<![\d.])\.\d{1,20}"
 )
 _UNITS = "|".join(sorted({*SMALL, *TENS}, key=len, reverse=True))
 _BIG = "|".join(sorted(SCALES, key=len, reverse=True))
 _SPELLED = (
     rf"(?:half\s+a\s+(?:{_BIG})\b"
-    rf"|(?:an?|{_UNITS})\b(?:[\s-]+(?:(?:{_BIG})\b(?:\s+and(?=\s+(?:{_UNITS})\b))?|(?:{_UNITS})\b))*)"
+    rf"|(?:an?|{_UNITS})\b(?:[\s-]+(?:(?:{_BIG})\b(?:\s+and(?=\s+(?:{_UNITS})\b))?|(?:{_UNITS})\b)){{0,12}})"
 )
 # As a part of larger patterns, without groups; atomic, so that no pattern takes half of one.
-NUMBER = rf"(?>(?:(?:{_FIGURE})(?:\s*-?(?:{_BIG})\b)*|\b{_SPELLED})(?:\s+and\s+a\s+half\b)?)"
+NUMBER = rf"(?>(?:(?:{_FIGURE})(?:\s*-?(?:{_BIG})\b){{0,3}}|\b{_SPELLED})(?:\s+and\s+a\s+half\b)?)"
 _FIGURE_RE = re.compile(_FIGURE)
 _WORD = re.compile(r"[a-z]+")
 

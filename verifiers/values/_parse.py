@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[Value, ...]:
     """The values of a text, in order, none overlapping another.
 
@@ -60,6 +59,21 @@ def parse(text: str) -> tuple[Value, ...]:
     measures, ordinals, fractions, version numbers and identifiers. The pronoun-like "one" and
     values inside links, citation markers and list numbers are left out.
     """
+    if len(text) > _REMEMBERED:
+        return _parsed(text)
+    return _remembered(text)
+
+
+# A window is parsed once for all claims; long texts would fill the memory.
+_REMEMBERED = 8192
+
+
+@lru_cache(maxsize=2048)
+def _remembered(text: str) -> tuple[Value, ...]:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> tuple[Value, ...]:
     if not QUICK.search(text):
         return ()
     taken = bytearray(len(text))
@@ -205,7 +219,7 @@ def _fractions(text: str) -> Iterator[Value]:
                 "half",
                 "quarter",
             }
-            if one and not re.match(r"\s+of\b|\s*[,.;)]", text[match.end() :]):
+            if one and not re.match(r"\s+of\b|\s*[,.;)]", text[match.end() : match.end() + 4]):
                 continue  # "a fifth theatre"
             amount = SMALL.get(match["n"].lower(), 1) / FRACTIONS[match["d"].lower()]
         else:

@@ -36,7 +36,7 @@ _EDGE = r"(?<![\w.,/#])(?<![A-Za-z][-–])"
 _SYMBOL = _any(CURRENCY_SYMBOLS)
 CODE = _any(CURRENCY_CODES)
 MASK = re.compile(
-    r"https?://\S+|www\.\S+|\S+@\S+\.\w+|\[\^?\d+\](?::)?|【[^】]*】|^\s*(?:\d+[.)]|[-*•])\s",
+    r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,255}|\[\^?\d+\](?::)?|【[^】]*】|^\s*(?:\d+[.)]|[-*•])\s",
     re.MULTILINE,
 )
 IDENTIFIER = re.compile(
