@@ -103,10 +103,9 @@ class Reader:
                 self._add(
                     unit.span,
                     unit.span,
-                    ClaimKind.TABLE_ROW,
+                    _KINDS[block.kind],
                     unit.view.text,
-                    (),
-                    SkipReason.HEADING,
+                    reason=SkipReason.HEADING,
                 )
             case BlockKind.TABLE_ROW:
                 self._row(unit)
