@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from guardrails.build import assemble
 from guardrails.effects import Called, CallModel
 from guardrails.engine import UNSET, Engine, OnBlocked, Options
-from guardrails.errors import ConfigInvalid
+from guardrails.errors import ConfigInvalid, StreamingUnsupported
 from guardrails.report import Entry, Guarded
 from guardrails.runner import system_clock
 from verifiers.types import Source
@@ -322,7 +322,13 @@ def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
             f"completion() got {', '.join(twice)} by position and by name; nothing was sent.",
             hint="Pass it once.",
         )
-    return {**named, **kwargs}
+    request = {**named, **kwargs}
+    if request.get("stream"):
+        raise StreamingUnsupported(
+            "stream=True is not available in guarded calls yet; nothing was sent.",
+            hint="Leave stream out: an answer is released only after it was checked.",
+        )
+    return request
 
 
 def _with(request: Mapping[str, Any], effect: CallModel) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from guardrails.effects import Called
-from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed, StreamingUnsupported
+from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed
 from verifiers.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -99,11 +99,6 @@ class LiteLLMGateway:
 
 def _own(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request LiteLLM may scribble on: it rewrites messages for some providers."""
-    if request.get("stream"):
-        raise StreamingUnsupported(
-            "stream=True is not available in guarded calls yet; nothing was sent.",
-            hint="Leave stream out: an answer is released only after it was checked.",
-        )
     own = dict(request)
     for key in ("messages", "tools"):
         if key in own:
