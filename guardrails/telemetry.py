@@ -13,6 +13,10 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+# Here and not on first use: that would be on somebody's event loop.
+import structlog
+from opentelemetry import trace
+
 from guardrails.report import Disposition
 
 if TYPE_CHECKING:
@@ -58,7 +62,7 @@ class Telemetry:
         logger: Logger | None = None,
         tracer: Any = None,
     ) -> None:
-        """Make one; libraries are imported on first use.
+        """Make one.
 
         Args:
             log_text: Whether user text may appear in events.
@@ -78,8 +82,6 @@ class Telemetry:
             yield None
             return
         if self._tracer is None:
-            from opentelemetry import trace
-
             self._tracer = trace.get_tracer(_NAME)
         known = {
             f"groundrail.{key}": value for key, value in attributes.items() if value is not None
@@ -117,8 +119,6 @@ class Telemetry:
     @property
     def _log(self) -> Logger:
         if self._logger is None:
-            import structlog
-
             if structlog.is_configured():
                 self._logger = structlog.get_logger(_NAME)
             else:
