@@ -18,6 +18,20 @@ from verifiers.training.files import file_digest, require  # noqa: E402
 
 
 @pytest.fixture(scope="module")
+def loud_start(tiny_start, tmp_path_factory):
+    """The start checkpoint with weights ten times as large.
+
+    Fresh weights are so small that attention is even and a wrong mask would hardly show.
+    """
+    config = json.loads((tiny_start / "config.json").read_text())
+    network = model.load(tiny_start)
+    weights = {n: p * (10 if p.ndim > 1 else 1) for n, p in network.named_parameters()}
+    folder = tmp_path_factory.mktemp("loud")
+    model.save(weights, config, tiny_start / "tokenizer.json", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def arrays(tiny_start, toy_data):
     """A batch of pairs of different lengths."""
     from verifiers.training.sampling import collate
@@ -27,29 +41,29 @@ def arrays(tiny_start, toy_data):
 
 
 @pytest.mark.parametrize(("storage", "tolerance"), [("float32", 1e-5), ("float16", 1e-2)])
-def test_the_graph_is_the_network(tiny_start, tmp_path, arrays, storage, tolerance):
+def test_the_graph_is_the_network(loud_start, tmp_path, arrays, storage, tolerance):
     """Logits of the exported file equal torch's, padding and all."""
-    export(tiny_start, tmp_path / "m", storage=storage)
-    expected = evaluate.torch_forward(model.load(tiny_start).eval())(arrays)
+    export(loud_start, tmp_path / "m", storage=storage)
+    expected = evaluate.torch_forward(model.load(loud_start).eval())(arrays)
     found = evaluate.onnx_forward(tmp_path / "m")(arrays)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < tolerance
 
 
-def test_the_network_is_transformers_bert(tiny_start, arrays):
+def test_the_network_is_transformers_bert(loud_start, arrays):
     """Our module reads a checkpoint as transformers does."""
     transformers = pytest.importorskip("transformers")
-    theirs = transformers.BertForSequenceClassification.from_pretrained(tiny_start).eval()
-    ours = evaluate.torch_forward(model.load(tiny_start).eval())(arrays)
+    theirs = transformers.BertForSequenceClassification.from_pretrained(loud_start).eval()
+    ours = evaluate.torch_forward(model.load(loud_start).eval())(arrays)
     inputs = {name: torch.from_numpy(arrays[name]) for name in evaluate.INPUTS}
     with torch.no_grad():
         expected = theirs(**inputs).logits.numpy()
     assert np.abs(ours - expected).max() < 1e-5
 
 
-def test_rows_do_not_depend_on_their_neighbours(tiny_start, tmp_path, arrays):
+def test_rows_do_not_depend_on_their_neighbours(loud_start, tmp_path, arrays):
     """A row alone, without padding, scores as it does in a batch."""
-    export(tiny_start, tmp_path / "m", storage="float32")
+    export(loud_start, tmp_path / "m", storage="float32")
     forward = evaluate.onnx_forward(tmp_path / "m")
     together = forward(arrays)
     for i in range(5):
