@@ -10,7 +10,8 @@ Two questions, answered as ratios within one run, because machines differ and ar
 
 Every arm runs once in each repetition, one after the other, in an order that changes; the figures
 are medians over repetitions. ``cpu_share`` is the same share in CPU seconds, which other programs
-on the machine disturb less. Writes JSON to standard output.
+on the machine disturb less, and ``work_share`` in padded tokens, which they do not disturb at all.
+Writes JSON to standard output.
 """
 
 from __future__ import annotations
@@ -57,11 +58,17 @@ def make_pairs(count: int, *, shortest: int, longest: int, seed: int) -> list[Pa
     ]
 
 
-def score_at_once(scorer: PairScorer, pairs: Sequence[Pair], max_tokens: int) -> None:
-    """All pairs as one big batch: lengths known, sorted, packed; the best there is to reach."""
+def score_at_once(scorer: PairScorer, pairs: Sequence[Pair], max_tokens: int) -> tuple[int, int]:
+    """All pairs as one big batch: lengths known, sorted, packed; the best there is to reach.
+
+    Returns:
+        Batches run and padded tokens in them.
+    """
     lengths = scorer.count_tokens(pairs)
-    for batch in plan_batches(lengths, max_tokens=max_tokens, max_items=64):
+    plan = plan_batches(lengths, max_tokens=max_tokens, max_items=64)
+    for batch in plan:
         scorer.score([pairs[index] for index in batch])
+    return len(plan), sum(len(batch) * max(lengths[i] for i in batch) for batch in plan)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -81,8 +88,16 @@ def throughput(
     chance = random.Random(0)  # noqa: S311
     seconds: dict[str, list[float]] = {"at_once": [], "one_request": [], "callers": []}
     cpu: dict[str, list[float]] = {name: [] for name in seconds}
+    batches = dict.fromkeys(seconds, 0)
+    padded = dict.fromkeys(seconds, 0)
     with NLIEngine(lambda: scorer, max_batch_tokens=max_tokens) as engine:
         engine.load()
+
+        def at_once(pairs: list[Pair]) -> None:
+            count, tokens = score_at_once(scorer, pairs, max_tokens)
+            if repetition:
+                batches["at_once"] += count
+                padded["at_once"] += tokens
 
         async def together(pairs: list[Pair]) -> None:
             await asyncio.gather(
@@ -93,18 +108,21 @@ def throughput(
             pairs = make_pairs(callers * each, shortest=15, longest=200, seed=repetition)
             arms: list[tuple[str, Callable[[], object]]] = [
                 # In the owner thread's place: nothing else uses the scorer at this moment.
-                ("at_once", partial(score_at_once, scorer, pairs, max_tokens)),
+                ("at_once", partial(at_once, pairs)),
                 ("one_request", partial(engine.score, pairs)),
                 ("callers", partial(_run, together, pairs)),
             ]
             chance.shuffle(arms)
             for name, work in arms:
+                before = engine.stats
                 busy = time.process_time()
                 took = _timed(work)
                 if repetition:  # the first warms up
+                    after = engine.stats
+                    batches[name] += after.batches - before.batches
+                    padded[name] += after.padded_tokens - before.padded_tokens
                     seconds[name].append(took)
                     cpu[name].append(time.process_time() - busy)
-        stats = engine.stats
     shares = [a / c for a, c in zip(seconds["at_once"], seconds["callers"], strict=True)]
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
@@ -115,7 +133,9 @@ def throughput(
         "pairs_per_second": {n: round(callers * each / v, 1) for n, v in medians.items()},
         "throughput_share": round(statistics.median(shares), 4),
         "throughput_share_range": [round(min(shares), 4), round(max(shares), 4)],
-        "padding_share": round(1 - stats.tokens / stats.padded_tokens, 4),
+        "batches": batches,
+        "padded_tokens": padded,
+        "work_share": round(padded["at_once"] / padded["callers"], 4),
     }
 
 
