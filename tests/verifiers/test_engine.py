@@ -766,3 +766,28 @@ def test_results_of_cancelled_callers_still_feed_the_cache() -> None:
     with pytest.raises(CancelledError):
         future.result()
     engine.close()
+
+
+def test_cancelling_after_the_work_was_planned_still_drops_it() -> None:
+    """Between two batches of one request its caller leaves: the rest never runs."""
+    steps = threading.Semaphore(0)
+    entered = threading.Semaphore(0)
+
+    def step(pair: Pair) -> NLIProbs:
+        entered.release()
+        assert steps.acquire(timeout=20)
+        return own_score(pair)
+
+    scorer = ScriptedScorer(step)
+    engine = NLIEngine(lambda: scorer, max_batch_pairs=1)
+    future = engine.submit(pairs("a", 20))
+    for _ in range(2):
+        assert entered.acquire(timeout=20)
+        steps.release()
+    assert entered.acquire(timeout=20)  # in the third batch: all were planned
+    assert future.cancel()
+    steps.release(50)
+    assert engine.submit(pairs("b", 1)).result(20).scored == 1
+    engine.close(drain=True)
+    assert len(scorer.batches) == 4
+    assert engine.stats.dropped == 17
