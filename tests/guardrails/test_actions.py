@@ -228,3 +228,9 @@ def test_a_long_answer_is_cut_quickly_enough():
     step = len(sentence)
     left, _ = cut(text, [Span(i, i + step - 1) for i in range(0, len(text), 2 * step)])
     assert len(text) // 2 == pytest.approx(len(left), abs=step)
+
+
+def test_a_line_break_inside_a_span_stays():
+    """A paragraph that ends with the span keeps its end."""
+    assert cut("A one.\nB two. \nC.", [Span(7, 15)])[0] == "A one.\nC."
+    assert cut("Hi. A one.\nB.", [Span(4, 11)])[0] == "Hi.\nB."

@@ -421,3 +421,44 @@ def test_what_cannot_be_asked_again_says_so():
     assert len(world.of(CallModel)) == 1
     assert report.action == Action.REDACT
     assert any("cannot be asked for again" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("at", [Retrieve, Enqueue, Save])
+def test_a_call_cancelled_at_any_stage_ends_as_cancelled(at):
+    """There is one attempt to record it, and none once saving has begun."""
+    stop = KeyboardInterrupt()
+    world = World([WRONG], retrieve=Retrieved((SOURCE,)))
+    plain = world.answer
+
+    def answer(effect):
+        if isinstance(effect, at) and stop not in world.log:
+            world.log.append(stop)
+            return Fault(stop, cancelled=True)
+        return plain(effect)
+
+    world.answer = answer
+    todo = job(policy(on_contradicted="review"), sources=None, retrieve=True)
+    ending = play(world, todo)
+    assert stop is ending.error
+    assert ending.reports[-1].failure.code == "cancelled"
+    assert len(world.of(Save)) == (0 if at is Save else 1)
+
+
+def test_a_second_call_that_is_cancelled_ends_the_whole():
+    """The first answer is not released; both attempts are on record."""
+    stop = KeyboardInterrupt()
+    world = World([WRONG, Fault(stop, cancelled=True)])
+    ending = play(world, job())
+    assert stop is ending.error
+    (save,) = world.of(Save)
+    assert [attempt.answer for attempt in save.report.attempts] == [WRONG, ""]
+    assert save.report.failure.code == "cancelled"
+
+
+def test_a_review_that_must_be_kept_and_is_not_stops_the_answer():
+    """As for a record."""
+    error = StoreUnavailable("gone")
+    world = World([WRONG], queued=Queued(None, error=error))
+    ending = play(world, job(policy(on_contradicted="review", review={"hold": False})))
+    assert error is ending.error
+    assert len(world.of(Save)) == 1
