@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifiers.training.data import NOT_ENTAILMENT
 from verifiers.training.files import require
-from verifiers.training.metrics import calibration_error, softmax
+from verifiers.training.metrics import best_threshold, calibration_error, equal_say, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,10 +82,14 @@ def fit_temperature(
     return round(float(np.exp((a + b) / 2)), 4)
 
 
-def calibrate(logits: NDArray[Any], labels: NDArray[Any]) -> Calibration:
-    """Fit a temperature, and the threshold on the calibrated probability of entailment."""
-    from verifiers.training.metrics import best_threshold
+def calibrate(logits: NDArray[Any], labels: NDArray[Any], datasets: NDArray[Any]) -> Calibration:
+    """Fit a temperature, and the threshold on the calibrated probability of entailment.
 
+    Args:
+        logits: ``[rows, 3]``.
+        labels: Indices into ``data.LABELS``.
+        datasets: Which data set each row is of; every one has an equal say in the threshold.
+    """
     temperature = fit_temperature(logits, labels)
     hits = labels == 0
     before, after = softmax(logits)[:, 0], softmax(logits, temperature)[:, 0]
@@ -94,5 +98,5 @@ def calibrate(logits: NDArray[Any], labels: NDArray[Any]) -> Calibration:
         rows=len(labels),
         error_before=calibration_error(before, hits),
         error_after=calibration_error(after, hits),
-        threshold=best_threshold(after, hits),
+        threshold=best_threshold(after, hits, equal_say(datasets, hits)),
     )

@@ -37,18 +37,26 @@ def auroc(scores: NDArray[Any], supported: NDArray[Any]) -> float:
     return float(area / (positives * (len(scores) - positives)))
 
 
-def best_threshold(scores: NDArray[Any], supported: NDArray[Any]) -> float:
+def best_threshold(
+    scores: NDArray[Any], supported: NDArray[Any], weights: NDArray[Any] | None = None
+) -> float:
     """The threshold with the highest balanced accuracy; of equals, the one nearest to 0.5.
 
     Only values half-way between neighbouring scores are tried, so the choice does not sit on a
     score that rounding might move.
+
+    Args:
+        scores: Float ``[rows]``.
+        supported: Bool ``[rows]``.
+        weights: How much each row counts, float ``[rows]``; alike, if not given.
     """
     np = require("numpy")
     _both(supported)
     order = np.argsort(scores, kind="stable")
     ranked, truth = scores[order], supported[order]
-    below_s = np.cumsum(truth) / truth.sum()
-    below_u = np.cumsum(~truth) / (~truth).sum()
+    counts = np.ones(len(order)) if weights is None else weights[order]
+    below_s = np.cumsum(counts * truth) / (counts * truth).sum()
+    below_u = np.cumsum(counts * ~truth) / (counts * ~truth).sum()
     gain = below_u - below_s  # balanced accuracy is (1 + gain) / 2 with the threshold above here
     inside = np.flatnonzero(ranked[:-1] < ranked[1:])
     if not len(inside):
@@ -84,6 +92,22 @@ def softmax(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[Any]:
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def equal_say(groups: NDArray[Any], supported: NDArray[Any]) -> NDArray[Any]:
+    """Weights by which every group counts alike, and in it both classes; 0 where one is absent.
+
+    A threshold for sources of all kinds should not be that of the largest training set.
+    """
+    np = require("numpy")
+    weights = np.zeros(len(groups))
+    for group in np.unique(groups):
+        for truth in (True, False):
+            members = (groups == group) & (supported == truth)
+            if members.any() and ((groups == group) & (supported != truth)).any():
+                weights[members] = 1.0 / members.sum()
+    found: NDArray[Any] = weights
+    return found
 
 
 def _both(supported: NDArray[Any]) -> None:

@@ -165,7 +165,7 @@ def export_calibrated(
     """
     config = export(model, target, storage=storage)
     pairs, logits = held_out_logits(target, held_out, threads=threads)
-    fitted = calibrate(logits, pairs.labels)
+    fitted = calibrate(logits, pairs.labels, pairs.datasets)
     return export(
         model,
         target,

@@ -44,6 +44,23 @@ def test_a_score_on_the_threshold_is_supported():
     assert metrics.balanced_accuracy(scores, truth, 0.5) == 1.0
 
 
+def test_every_group_has_an_equal_say_in_the_threshold():
+    """Copies of one group's rows do not move the threshold towards that group."""
+    small = (np.array([0.2, 0.4, 0.6, 0.9]), np.array([False, False, True, True]))
+    big = (np.tile([0.05, 0.1, 0.15, 0.3], 50), np.tile([False, False, True, True], 50))
+    alone = (np.array([0.99] * 9), np.array([True] * 9))  # one class: nothing to say
+    parts = [small, big, alone]
+    scores, truth = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    groups = np.repeat([0, 1, 2], [len(part[0]) for part in parts])
+    weights = metrics.equal_say(groups, truth)
+    assert weights[groups == 2].sum() == 0
+    assert weights[groups == 0].sum() == pytest.approx(weights[groups == 1].sum())
+    assert metrics.best_threshold(scores, truth) < 0.15
+    weighed = metrics.best_threshold(scores, truth, weights)
+    repeated = [np.concatenate([np.tile(small[i], 50), big[i]]) for i in (0, 1)]
+    assert weighed == metrics.best_threshold(*repeated)
+
+
 def test_one_class_alone_has_no_figure():
     """An accuracy over no rows is an error and not a number."""
     with pytest.raises(ValueError, match="supported and unsupported"):
@@ -73,7 +90,7 @@ def test_calibration_lowers_the_loss_and_the_error():
     logits = rng.normal(0, 2, (5_000, 3))
     labels = (rng.random((5_000, 1)) > metrics.softmax(logits).cumsum(1)).sum(1)
     labels[(labels > 0) & (rng.random(5_000) < 0.3)] = 3
-    found = calibrate(3 * logits, labels)
+    found = calibrate(3 * logits, labels, np.zeros(5_000))
     assert log_loss(3 * logits, labels, found.temperature) < log_loss(3 * logits, labels, 1.0)
     assert found.error_after < 0.03 < found.error_before
     assert found.to_config()["method"] == "temperature"
