@@ -141,7 +141,7 @@ def describe(collisions: Iterable[Collision]) -> tuple[str, str]:
             remove.extend(owner for owner in owners if owner not in remove)
         else:
             said.append(f"the import name {name!r} is taken by another package{where}")
-    message = "; ".join(said) + ". Nothing was loaded."
+    message = "; ".join(said)
     if remove:
         hint = (
             "Install groundrail in an environment of its own, or run: "
@@ -174,7 +174,7 @@ def _collision_error(collisions: Iterable[Collision]) -> Exception:
         from guardrails.errors import NameCollision
 
         message, hint = describe(collisions)
-        return NameCollision(message, hint=hint)
+        return NameCollision(f"{message}; nothing was loaded.", hint=hint)
     finally:
         if borrowed:
             del sys.modules[module]

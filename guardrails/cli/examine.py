@@ -49,7 +49,7 @@ _EXTRAS = {
 _BACKDOORED = {"litellm": ("1.82.7", "1.82.8")}
 _SPEED_SECONDS = 1.0
 _BATCH = 8
-_SECRETS = ("token", "key", "secret", "password")
+_SECRET = re.compile(r"(^|[._])(token|key|secret|password)$")
 
 
 class Level(StrEnum):
@@ -203,7 +203,7 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
 def masked(name: str, value: Any) -> Any:
     """A setting's value, without what must not be shown."""
-    if value and any(word in name.rpartition(".")[2] for word in _SECRETS):
+    if value and _SECRET.search(name):
         return "(set)"
     if isinstance(value, str):
         # user:password@host, in the address of a database or a server

@@ -243,8 +243,15 @@ def _sources_of(
     text, title = _extract(path, data, encoding)
     if not text.strip():
         raise refuse("without any text", "It may be scanned or drawn: run text recognition first.")
-    name = "stdin" if path == "stdin" else Path(path).as_posix()
-    yield Source(id=name, text=text, title=title or Path(path).name)
+    yield Source(id=_shown(path), text=text, title=title or Path(path).name)
+
+
+def _shown(path: str) -> str:
+    """The path as an id: from the current folder where the file is below it."""
+    full = Path(path)
+    if full.is_absolute() and full.is_relative_to(Path.cwd()):
+        full = full.relative_to(Path.cwd())
+    return full.as_posix()
 
 
 def _binary(data: bytes, encoding: str | None) -> str:
