@@ -22,9 +22,9 @@ ALLOWED = {
 
 # Library -> the only modules (or packages, ending in a dot) that may import it.
 ADAPTERS: dict[str, tuple[str, ...]] = {
-    "torch": ("verifiers.backends.torch", "verifiers.training."),
-    "transformers": ("verifiers.backends.torch", "verifiers.training."),
-    "safetensors": ("verifiers.backends.torch", "verifiers.training."),
+    "torch": ("verifiers.backends.network", "verifiers.training."),
+    "transformers": ("verifiers.backends.network", "verifiers.training."),
+    "safetensors": ("verifiers.backends.network", "verifiers.training."),
     "onnx": ("verifiers.training.",),
     "onnxruntime": ("verifiers.backends.onnx", "verifiers.training."),
     "tokenizers": ("verifiers.backends.tokenizer", "verifiers.training."),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifiers.backends.canary import check_canaries
+from verifiers.backends.presets import PRESETS
 from verifiers.backends.spec import BUNDLED, Backend, ModelSpec
 from verifiers.errors import ModelUnavailable
 
@@ -74,6 +75,8 @@ def choose_backend(spec: ModelSpec) -> str:
         )
     if spec.model == BUNDLED:
         return "onnx"
+    if spec.model in PRESETS:
+        return "torch"
     path = Path(spec.model).expanduser()
     if path.is_dir():
         return "onnx" if [*path.glob("*.onnx"), *path.glob("onnx/*.onnx")] else "torch"
@@ -83,7 +86,8 @@ def choose_backend(spec: ModelSpec) -> str:
         return "torch"
     raise ModelUnavailable(
         f"There is no model folder {spec.model!r}.",
-        hint="Give the path of a folder with a model in it, a Hugging Face id, or 'bundled'.",
+        hint="Give the path of a folder with a model in it, a preset (`groundrail models list`), a"
+        " Hugging Face id, or 'bundled'.",
     )
 
 
@@ -104,6 +108,10 @@ def _onnx(spec: ModelSpec) -> PairScorer:
 
 
 def _torch(spec: ModelSpec) -> PairScorer:
+    if spec.model in PRESETS:
+        from verifiers.backends.preset_scorer import open_preset
+
+        return open_preset(spec)
     from verifiers.backends.torch import TorchScorer
 
     return TorchScorer(spec)

@@ -15,8 +15,8 @@ class ModelSpec:
     """Which NLI model, and how to run or reach it.
 
     Attributes:
-        model: ``bundled``, the folder of a model, a Hugging Face id (torch), or the name a remote
-            server knows the model by.
+        model: ``bundled``, the name of a preset (:mod:`verifiers.backends.presets`), the folder of
+            a model, a Hugging Face id (torch), or the name a remote server knows the model by.
         backend: ``auto`` takes ``onnx`` for the bundled model and for folders that hold an
             ``.onnx`` file, else ``torch``. Remote servers are named: ``tei``, ``vllm``, ``kserve``.
         revision: Pins the model. For torch a commit, tag or branch of the hub; for the others it
@@ -36,6 +36,8 @@ class ModelSpec:
         max_tokens: Longest input; None reads it from the model or its server.
         outputs: Whether a KServe model returns ``logits`` or ``probabilities``; None goes by the
             name of the output, and refuses when the name says neither.
+        folder: Where fetched presets are kept; None for the usual place
+            (:func:`verifiers.backends.installed.default_folder`).
         canaries: Whether obvious pairs are scored at load to prove the labels. Switch off only
             for models that are not meant to be right, such as random ones in tests.
     """
@@ -53,4 +55,5 @@ class ModelSpec:
     tokenizer: str | None = None
     max_tokens: int | None = None
     outputs: Literal["logits", "probabilities"] | None = None
+    folder: str | None = None
     canaries: bool = True

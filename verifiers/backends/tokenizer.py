@@ -25,6 +25,18 @@ class Encoded(NamedTuple):
     type_ids: list[int]
 
 
+class EncodedHypothesis(NamedTuple):
+    """A pair, and where in it the tokens of its second text stand.
+
+    ``places`` are positions in ``ids``; ``spans`` the code points of the second text each of them
+    covers, ``[start, end)``.
+    """
+
+    encoded: Encoded
+    places: list[int]
+    spans: list[tuple[int, int]]
+
+
 def well_formed(text: str) -> str:
     """``text`` with lone surrogates, which no encoding carries, as U+FFFD. Keeps its length."""
     return _LONE.sub("\ufffd", text) if not text.isascii() else text
@@ -100,3 +112,51 @@ class PairTokenizer:
             len(encoding)
             for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
+
+    def texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text alone, without special tokens."""
+        batch = [well_formed(text) for text in texts]
+        return [
+            encoding.ids
+            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ]
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token by its exact text in the vocabulary."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens put before and after a single text."""
+        text = "a"
+        bare = self._tokenizer.encode(text, add_special_tokens=False).ids
+        full = self._tokenizer.encode(text).ids
+        for start in range(len(full) - len(bare) + 1):
+            if full[start : start + len(bare)] == bare:
+                return full[:start], full[start + len(bare) :]
+        raise ModelUnavailable(
+            "The tokenizer changes a text when it adds special tokens. It was not used.",
+            hint="Fetch the model again, or report this with the model's name.",
+        )
+
+    def whole(self, text: str) -> list[int]:
+        """The ids of one text in which special tokens are read as such. For comparing, not use."""
+        other = Tokenizer.from_str(self._tokenizer.to_str())
+        other.encode_special_tokens = False
+        ids: list[int] = other.encode(text).ids
+        return ids
+
+    def hypotheses(self, pairs: Sequence[Pair]) -> list[EncodedHypothesis]:
+        """Pairs with the places of their hypothesis's tokens."""
+        batch = [(well_formed(pair.premise), well_formed(pair.hypothesis)) for pair in pairs]
+        found = []
+        for encoding in self._tokenizer.encode_batch(batch):
+            places = [i for i, text in enumerate(encoding.sequence_ids) if text == 1]
+            found.append(
+                EncodedHypothesis(
+                    Encoded(encoding.ids, encoding.type_ids),
+                    places,
+                    [encoding.offsets[i] for i in places],
+                )
+            )
+        return found

@@ -174,3 +174,170 @@ def tiny_torch(
         return folder
 
     return make
+
+
+# ------------------------------------------------------------------ presets
+
+# "1" must be token 209 and "0" begin with 3, as in T5's vocabulary.
+_ONE = 209
+
+
+def _spaced_vocabulary() -> list[str]:
+    words = [f"▁{word}" for word in vocabulary()[len(SPECIALS) :]]
+    words += [word for word in vocabulary()[len(SPECIALS) :] if not word.isalnum()]
+    words += ["0", "▁predict", ":", "▁Determine", "▁Premise", "▁Hypothesis", "?"]
+    words = list(dict.fromkeys(words))
+    filler = [f"▁filler{n}" for n in range(_ONE)]
+    head = ["<pad>", "</s>", "<unk>", "▁", *words]
+    assert len(head) < _ONE
+    return [*head, *filler[: _ONE - len(head)], "▁1"]
+
+
+def _spaced_tokenizer():
+    import tokenizers
+
+    words = _spaced_vocabulary()
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.Unigram(
+            [(word, -1.0 if len(word) > 1 else -9.0) for word in words], unk_id=2
+        )
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    return tokenizer
+
+
+def _framed_tokenizer(before: str, after: str, pad: str):
+    """Over words, ``before`` and ``after`` around a text, as BERT and RoBERTa have it."""
+    import tokenizers
+
+    words = [pad, "[UNK]", before, after, *vocabulary()[len(SPECIALS) :]]
+    words += ["Summarize", "Briefly", "passage", "Choose", "OPTIONS"]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single=f"{before} $A {after}",
+        pair=f"{before} $A {after} $B:1 {after}:1",
+        special_tokens=[(before, 2), (after, 3)],
+    )
+    tokenizer.add_special_tokens([pad, "[UNK]", before, after])
+    tokenizer.enable_truncation(max_length=8)
+    return tokenizer
+
+
+def _tiny_network(preset, vocab_size: int):
+    """A random network of the preset's own architecture."""
+    import transformers
+
+    from verifiers.backends.presets import Head
+
+    shape = {
+        "vocab_size": vocab_size,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "pad_token_id": 0,
+        "num_labels": len(preset.roles),
+    }
+    if preset.named:
+        shape["id2label"] = dict(enumerate(preset.roles))
+        shape["label2id"] = {name: i for i, name in enumerate(preset.roles)}
+    if "t5" in preset.model_types or preset.companion:
+        config = transformers.T5Config(
+            vocab_size=vocab_size,
+            d_model=16,
+            d_kv=8,
+            d_ff=32,
+            num_layers=2,
+            num_heads=2,
+            feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False,
+            decoder_start_token_id=0,
+            num_labels=2,
+        )
+        if preset.head is Head.NEXT:
+            return transformers.T5ForConditionalGeneration(config)
+        return transformers.T5ForTokenClassification(config)
+    if "roberta" in preset.model_types:
+        config = transformers.RobertaConfig(**shape, max_position_embeddings=140)
+    elif "modernbert" in preset.model_types:
+        config = transformers.ModernBertConfig(
+            **shape, max_position_embeddings=256, cls_token_id=2, sep_token_id=3
+        )
+        return transformers.ModernBertForTokenClassification(config)
+    else:
+        config = transformers.DebertaV2Config(
+            **shape,
+            max_position_embeddings=64,
+            relative_attention=True,
+            position_biased_input=False,
+            pos_att_type=["p2c", "c2p"],
+            position_buckets=32,
+            type_vocab_size=0,
+        )
+    return transformers.AutoModelForSequenceClassification.from_config(config)
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes the folder of models with a tiny random model of a preset in it; each once."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from safetensors.torch import save_file
+
+    from verifiers.backends.installed import Manifest, describe_files, write_manifest
+    from verifiers.backends.presets import PRESETS
+
+    models = tmp_path_factory.mktemp("models")
+
+    def make(name: str) -> Path:
+        preset = PRESETS[name]
+        folder = models / name
+        if folder.exists():
+            return models
+        beside = folder / preset.companion.folder if preset.companion else folder
+        beside.mkdir(parents=True)
+        if "t5" in preset.model_types or preset.companion:
+            tokenizer = _spaced_tokenizer()
+        elif "roberta" in preset.model_types:
+            tokenizer = _framed_tokenizer("<s>", "</s>", "<pad>")
+        else:
+            tokenizer = _framed_tokenizer("[CLS]", "[SEP]", "[PAD]")
+        tokenizer.save(str(beside / "tokenizer.json"))
+        state = torch.random.get_rng_state()
+        torch.manual_seed(5)
+        model = _tiny_network(preset, tokenizer.get_vocab_size())
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights.mul_(4.0)
+        torch.random.set_rng_state(state)
+        if preset.companion:
+            model.config.save_pretrained(beside)
+            kept = {
+                f"{preset.prefix}{key}": value.contiguous()
+                for key, value in model.state_dict().items()
+                if not key.endswith("embed_tokens.weight")
+            }
+            save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+            config = {
+                "model_type": "HHEMv2Config",
+                "auto_map": {"AutoConfig": "configuration_hhem_v2.HHEMv2Config"},
+                "id2label": {"0": "hallucinated", "1": "consistent"},
+            }
+            (folder / "config.json").write_text(json.dumps(config))
+        elif "pickle" in preset.note:
+            model.config.save_pretrained(folder)
+            torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        else:
+            model.save_pretrained(folder)
+        files = describe_files(folder)
+        write_manifest(folder, Manifest(name, preset.repo, "0" * 40, pinned=False, files=files))
+        return models
+
+    return make

@@ -11,6 +11,7 @@ import pytest
 
 from verifiers.backends import ModelSpec, choose_backend, load_scorer
 from verifiers.backends.canary import CANARIES, check_canaries
+from verifiers.backends.presets import PRESETS
 from verifiers.backends.testing import TEMPLATE, FakeModelServer
 from verifiers.cache import cache_key
 from verifiers.engine import NLIEngine
@@ -33,7 +34,7 @@ PAIRS = (
 )
 WEIGHTLESS = ["scripted", "tei", "vllm-template", "vllm-ids", "kserve-ids", "kserve-texts"]
 MODELS = ["onnx-tiny", "onnx-bundled", "torch-bert", "torch-roberta", "torch-deberta-v2"]
-EVERY = [*WEIGHTLESS, *MODELS]
+EVERY = [*WEIGHTLESS, *MODELS, *(f"preset-{name}" for name in PRESETS)]
 
 pytestmark = pytest.mark.filterwarnings(
     # transformers and torch, on import and on saving; nothing we can act on.
@@ -84,6 +85,10 @@ def make(
             if name.startswith("torch-"):
                 folder = request.getfixturevalue("tiny_torch")(name.removeprefix("torch-"))
                 return ModelSpec(model=str(folder), backend="torch", canaries=False)
+            if name.startswith("preset-"):
+                model = name.removeprefix("preset-")
+                folder = request.getfixturevalue("tiny_preset")(model)
+                return ModelSpec(model=model, folder=str(folder), max_tokens=130, canaries=False)
             return served(name)
 
         specs: dict[str, ModelSpec] = {}
