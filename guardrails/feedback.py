@@ -49,9 +49,10 @@ def feedback(decision: Decision, facts: AnswerFacts, sources: Sequence[Source]) 
     else:
         lines.append(f"Your answer cannot be used: {_why(facts)}.")
     lines.append(
-        "Answer the question again in full. Correct each of these statements so that it says only "
-        "what the sources say, or leave it out and say that the sources do not tell. Do not "
-        "mention this check."
+        "Now write the whole answer to my question again, as if for the first time. Correct each "
+        "of these statements so that it says only what the sources say, or leave it out and say "
+        "that the sources do not tell. Write the answer alone: do not quote or mention this "
+        "message."
     )
     return "\n".join(lines)
 
