@@ -54,10 +54,6 @@ PARTS = {
         "guardrails.cli.records",
         "List, show and replay what was recorded; export and import it; bring in what was spilled.",
     ),
-    "records": Part(
-        "guardrails.cli.records",
-        "List, show and replay records; export, import, recover; delete old texts.",
-    ),
     "bench": Part(
         "guardrails.cli.bench",
         "Measure how well verifiers tell supported from unsupported, on labelled data.",
