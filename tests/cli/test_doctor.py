@@ -79,7 +79,7 @@ def test_what_is_broken_is_a_finding_and_the_rest_is_still_looked_at(
     (tmp_path / "file").touch()
     settings(
         tmp_path,
-        "policy: nonesuch\nmodel:\n  model: ./nowhere\nstore:\n  url: sqlite:///file/r.db\n",
+        "policy: nonesuch\nmodel:\n  model: ./no/such/model\nstore:\n  url: sqlite:///file/r.db\n",
     )
     code, out = run(capsys, "--json")
     assert code == 3
