@@ -6,6 +6,7 @@ no LiteLLM.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Parts:
         gateway: Makes model calls.
         retriever: The registered retriever, or None.
         owned: Closed with the guard; what the caller passed in is not in it.
+        closed: Set once it was closed.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class Parts:
     gateway: Gateway
     retriever: Retriever | None
     owned: ExitStack = field(repr=False)
+    closed: threading.Event = field(default_factory=threading.Event, repr=False)
 
 
 def assemble(
@@ -168,6 +171,7 @@ def model_spec(settings: Settings) -> ModelSpec:
         tokenizer=model.tokenizer,
         max_tokens=model.max_tokens,
         outputs=model.outputs,
+        folder=None if model.folder is None else str(model.folder),
     )
 
 
@@ -206,6 +210,16 @@ def _recorder(
     telemetry: Telemetry,
 ) -> Recorder | None:
     url = store if isinstance(store, str) else None
+    if url is not None and "://" not in url:
+        raise ConfigInvalid(
+            "store= is no URL; nothing was opened.",
+            hint="Write sqlite:///records.db for a file, or pass False for no records.",
+        )
+    if _is_store(store) and not callable(getattr(store, "save", None)):
+        raise ConfigInvalid(
+            f"A {type(store).__name__} is no store; nothing was opened.",
+            hint="Pass a store, its URL (sqlite:///records.db for a file), or False for none.",
+        )
     if store is False or (store in (None, True) and settings.store.url is None):
         return None
     opener = store_opener(settings, url)

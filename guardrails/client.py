@@ -8,8 +8,10 @@ nothing the caller passes is changed.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from guardrails._copies import listed
 from guardrails.build import assemble
 from guardrails.effects import Called, CallModel
 from guardrails.engine import UNSET, Engine, OnBlocked, Options
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from guardrails._flow_values import Job
+    from guardrails.build import Parts
     from guardrails.decorator import Decorator
     from guardrails.gateway import Gateway
     from guardrails.recorder import RecordStore
@@ -97,9 +100,8 @@ class Guard:
             ConfigInvalid: If settings or arguments make no sense.
             PolicyError: If the policy cannot be loaded.
         """
-        self._parts: Final = assemble(
-            policy=policy,
-            settings=settings,
+        wire = partial(
+            assemble,
             verifier=verifier,
             gateway=gateway,
             store=store,
@@ -107,7 +109,14 @@ class Guard:
             telemetry=telemetry,
             clock=clock,
         )
-        self.engine: Final = Engine(self._parts)
+        self.engine: Final = Engine(
+            wire(policy=policy, settings=settings),
+            lambda made: wire(policy=made.policy, settings=made.settings),
+        )
+
+    @property
+    def _parts(self) -> Parts:
+        return self.engine.parts
 
     @property
     def policy(self) -> Policy:
@@ -249,7 +258,7 @@ class Guard:
 
         return Decorator(
             engine=self.engine,
-            options=Options(sources, None, policy, route, retriever, None, blocked),
+            options=Options(listed(sources), None, policy, route, retriever, None, blocked),
             sources_from=sources_from,
             question_from=question_from,
             messages_from=messages_from,
@@ -273,7 +282,7 @@ class Guard:
 
     def close(self) -> None:
         """Let go of the model, the store and the threads. May be called twice."""
-        self._parts.owned.close()
+        self.engine.close()
 
     def __enter__(self) -> Self:
         """The guard itself."""
@@ -323,6 +332,8 @@ def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
             hint="Pass it once.",
         )
     request = {**named, **kwargs}
+    if "messages" in request:
+        request["messages"] = listed(request["messages"])
     if request.get("stream"):
         raise StreamingUnsupported(
             "stream=True is not available in guarded calls yet; nothing was sent.",

@@ -5,22 +5,24 @@ The client, the decorator, ``check`` and (later) the proxy are faces of it.
 
 from __future__ import annotations
 
-import copy
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from guardrails._copies import listed, own_copy
 from guardrails._flow_values import Job
 from guardrails.capture import capture
 from guardrails.digests import sortable_id
 from guardrails.effects import Broken
-from guardrails.errors import Blocked, GuardrailsError
+from guardrails.errors import Blocked, ConfigInvalid, GuardrailsError
 from guardrails.flow import guard_flow
 from guardrails.report import Guarded, RequestInfo
 from guardrails.retrievers import adapt, normalise_sources
 from guardrails.runner import Hands, adrive, drive
 from policies.load import load_policy
+from policies.schema import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from guardrails.build import Parts
     from guardrails.effects import Called, CallModel, Ending
     from guardrails.report import Entry
-    from policies.schema import Policy
 
 OnBlocked = Literal["respond", "raise"]
 
@@ -57,9 +58,36 @@ class Options:
 class Engine:
     """Runs guarded calls. Shared by all calls of a guard, on any thread and any loop."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Take the wired parts."""
-        self.parts: Final = parts
+    def __init__(self, parts: Parts, remake: Callable[[Parts], Parts] | None = None) -> None:
+        """Take the wired parts.
+
+        Args:
+            parts: What calls are made of.
+            remake: Wires the same again in a process forked from this one: threads do not live
+                through a fork, and a call there would wait for them for ever.
+        """
+        self._by_process = {os.getpid(): parts}
+        self._first: Final = parts
+        self._remake = remake
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of this process."""
+        here = os.getpid()
+        found = self._by_process.get(here)
+        if found is None:
+            made = self._first if self._remake is None else self._remake(self._first)
+            found = self._by_process.setdefault(here, made)
+            if found is not made:
+                made.owned.close()
+        return found
+
+    def close(self) -> None:
+        """Let go of what this process made."""
+        parts = self._by_process.get(os.getpid())
+        if parts is not None:
+            parts.closed.set()
+            parts.owned.close()
 
     def job(
         self,
@@ -75,9 +103,17 @@ class Engine:
         """What one guarded call needs to know. Blocks: it may read a policy file.
 
         Raises:
+            ConfigInvalid: If an argument makes no sense, or the guard was closed.
             SourceInvalid: If the sources hold something that is no source.
             PolicyError: If the policy cannot be loaded, or names routes and this is none of them.
         """
+        if self.parts.closed.is_set():
+            raise ConfigInvalid(
+                "The guard was closed; nothing was sent or checked.",
+                hint="Close it when its last call has ended, or make another.",
+            )
+        _sensible(options, model)
+        messages = listed(messages)
         chosen = self.parts.policy if options.policy is None else load_policy(options.policy)
         chosen.for_route(options.route)
         evidence = self.parts.settings.evidence
@@ -144,6 +180,32 @@ class Engine:
         return self.parts.retriever if isinstance(given, Unset) else given
 
 
+def _sensible(options: Options, model: object) -> None:
+    """Refuse before anything is sent what could only fail when the record is written.
+
+    Raises:
+        ConfigInvalid: Names the argument.
+    """
+    texts = {"question": options.question, "route": options.route, "model": model}
+    wrong = [key for key, value in texts.items() if not isinstance(value, str | None)]
+    metadata: object = options.metadata
+    if metadata is not None and not (
+        isinstance(metadata, Mapping)
+        and all(isinstance(part, str) for item in metadata.items() for part in item)
+    ):
+        wrong.append("record_metadata")
+    if not isinstance(options.policy, str | os.PathLike | Mapping | Policy | None):
+        wrong.append("policy")
+    if options.blocked not in {None, "respond", "raise"}:
+        wrong.append("blocked")
+    if wrong:
+        raise ConfigInvalid(
+            f"{', '.join(wrong)}: no value that makes sense there; nothing was sent or checked.",
+            hint="question, route and model are texts, record_metadata maps texts to texts, policy "
+            "is a preset, a file, a mapping or a Policy, blocked is 'respond' or 'raise'.",
+        )
+
+
 def _conclude(ending: Ending, job: Job, blocked: OnBlocked | None) -> Guarded[Any]:
     if isinstance(ending, Broken):
         if isinstance(ending.error, GuardrailsError):
@@ -174,7 +236,7 @@ def _plain_all(messages: Sequence[Any] | str | None) -> tuple[Mapping[str, Any],
 def _plain(message: object) -> Mapping[str, Any]:
     """A copy of a message as a mapping."""
     if isinstance(message, Mapping):
-        return copy.deepcopy(dict(message))
+        return {str(key): own_copy(value) for key, value in message.items()}
     if isinstance(message, str):
         return {"role": "user", "content": message}
     dump = getattr(message, "model_dump", None)

@@ -8,12 +8,12 @@ LiteLLM stays as the application has it: settings travel with each call.
 
 from __future__ import annotations
 
-import copy
 import importlib
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from guardrails._copies import own_copy
 from guardrails.effects import Called
 from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed
 from verifiers.errors import MissingExtra
@@ -98,12 +98,8 @@ class LiteLLMGateway:
 
 
 def _own(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A request LiteLLM may scribble on: it rewrites messages for some providers."""
-    own = dict(request)
-    for key in ("messages", "tools"):
-        if key in own:
-            own[key] = copy.deepcopy(own[key])
-    return own
+    """A request LiteLLM may scribble on: it rewrites messages, and adds keys to ``metadata``."""
+    return {key: own_copy(value) for key, value in request.items()}
 
 
 def provider_failed(error: Exception) -> GuardrailsError:

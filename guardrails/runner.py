@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
 from guardrails.effects import (
@@ -141,11 +142,10 @@ def drive(flow: Generator[Effect, Any, Ending], ports: Ports, hands: Hands) -> E
 
 async def adrive(flow: Generator[Effect, Any, Ending], ports: Ports, hands: Hands) -> Ending:
     """Run a flow to its end on the running event loop, without blocking it."""
-    loop = asyncio.get_running_loop()
     result: Result | None = None
     while True:
         # A step that has begun is waited for: a generator cannot be left half-way.
-        advancing = loop.run_in_executor(ports.executor, _advance, flow, result, ports.clock)
+        advancing = _submit(ports, partial(_advance, flow, result, ports.clock))
         cancelled: asyncio.CancelledError | None = None
         while not advancing.done():
             try:
@@ -313,8 +313,16 @@ def _call(effect: CallModel, hands: Hands) -> Called:
 
 async def _in_thread(ports: Ports, work: Callable[[], T]) -> T:
     context = copy_context()
+    return await _submit(ports, lambda: context.run(work))
+
+
+def _submit(ports: Ports, work: Callable[[], T]) -> asyncio.Future[T]:
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(ports.executor, lambda: context.run(work))
+    try:
+        return loop.run_in_executor(ports.executor, work)
+    except RuntimeError:
+        # The guard was closed under a call that had begun: it ends, and is recorded, all the same.
+        return loop.run_in_executor(None, work)
 
 
 # --------------------------------------------------------------------------- deadlines
