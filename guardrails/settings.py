@@ -67,6 +67,7 @@ class ModelSettings(_Section):
     tokenizer: str | None = None
     max_tokens: _Positive | None = None
     outputs: Literal["logits", "probabilities"] | None = None
+    folder: Path | None = None
     max_queue_pairs: _Positive = 20_000
     cache_pairs: Annotated[int, Field(ge=0)] = 50_000
 

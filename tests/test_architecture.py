@@ -22,16 +22,18 @@ ALLOWED = {
 
 # Library -> the only modules (or packages, ending in a dot) that may import it.
 ADAPTERS: dict[str, tuple[str, ...]] = {
-    "torch": ("verifiers.backends.network", "verifiers.training."),
-    "transformers": ("verifiers.backends.network", "verifiers.training."),
+    "torch": ("verifiers.backends.network", "verifiers.bench.speed", "verifiers.training."),
+    "transformers": ("verifiers.backends.network", "verifiers.bench.speed", "verifiers.training."),
     "safetensors": ("verifiers.backends.network", "verifiers.training."),
-    "onnx": ("verifiers.training.",),
+    "onnx": ("verifiers.bench.speed", "verifiers.training."),
     "onnxruntime": ("verifiers.backends.onnx", "verifiers.training."),
-    "tokenizers": ("verifiers.backends.tokenizer", "verifiers.training."),
+    "tokenizers": ("verifiers.backends.tokenizer", "verifiers.bench.speed", "verifiers.training."),
+    "sentence_transformers": ("verifiers.bench.speed",),
     "spacy": ("verifiers._spacy",),
     "en_core_web_sm": ("verifiers._spacy",),
     "bm25s": ("verifiers.ranking",),
     "litellm": ("guardrails.gateway",),
+    "huggingface_hub": ("verifiers.backends.hub",),
     "httpx": ("verifiers.backends.http",),
     "sqlalchemy": ("guardrails.store.",),
     "alembic": ("guardrails.store.",),

@@ -58,6 +58,10 @@ PARTS = {
         "guardrails.cli.bench",
         "Measure how well verifiers tell supported from unsupported, on labelled data.",
     ),
+    "models": Part(
+        "guardrails.cli.models",
+        "List the public models there are presets for, fetch them, verify their files.",
+    ),
     "doctor": Part(
         "guardrails.cli.doctor",
         "Say what is installed, which model runs and how fast, and what to mend.",

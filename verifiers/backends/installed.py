@@ -133,7 +133,7 @@ def file_sha256(path: Path) -> str:
 def faults(preset: Preset, manifest: Manifest, folder: str | Path | None = None) -> list[str]:
     """What differs between the files on disk and the manifest; empty when nothing does.
 
-    Reads every file once: about a second a gigabyte and more on a slow disk.
+    Reads every file once.
     """
     base = preset_folder(preset, folder)
     said = []

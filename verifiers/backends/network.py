@@ -175,11 +175,19 @@ def load_classifier(source: str, revision: str | None) -> tuple[Any, Any]:
         ModelUnavailable: If it cannot be loaded, wants code from the hub, or lacks weights.
     """
     try:
+        # First, because it is what says that a model wants to run code.
+        config = transformers.AutoConfig.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
         model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            source, revision=revision, trust_remote_code=False, output_loading_info=True
+            source,
+            config=config,
+            revision=revision,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except Exception as exc:
         # From deep inside come OSError, ValueError, KeyError, RuntimeError and others.
