@@ -149,6 +149,15 @@ def check_same(checkpoint: Path, scorer: PairScorer, pairs: Sequence[Pair]) -> N
             raise RuntimeError("the restored checkpoint is not the same model; nothing was timed")
 
 
+def engine_arm(engine: NLIEngine) -> Arm:
+    """Ours, texts in and probabilities out."""
+
+    def run(pairs: Sequence[Pair]) -> None:
+        engine.score(pairs)
+
+    return run
+
+
 def pipeline_arm(checkpoint: Path) -> Arm:
     """The transformers pipeline with its defaults."""
     from transformers import pipeline
@@ -247,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine = NLIEngine(lambda: load_scorer(spec), max_batch_tokens=budget)
         cross_encoder = cross_encoder_arm(checkpoint)
         arms: dict[str, Arm] = {
-            "engine": lambda own: engine.score(own) and None,
+            "engine": engine_arm(engine),
             "session": session_arm(scorer, pairs, budget),
             "pipeline": pipeline_arm(checkpoint),
         }
