@@ -119,8 +119,10 @@ class Preset:
         names = names_in_order(id2label) if id2label else ()
         if not names and not self.named:
             return Columns(tuple(f"LABEL_{i}" for i in range(len(self.roles))), self.roles)
-        generic = tuple(f"LABEL_{index}" for index in range(len(self.roles)))
-        if names == generic and not self.named:
+        # What training scripts write when nobody named the labels.
+        numbers = range(len(self.roles))
+        unnamed = (tuple(f"LABEL_{n}" for n in numbers), tuple(str(n) for n in numbers))
+        if names in unnamed and not self.named:
             return Columns(names, self.roles)
         if tuple(role_of(name) for name in names) != self.roles:
             raise LabelsUnmapped(

@@ -446,15 +446,25 @@ def test_labels_that_say_something_else(
     assert caught.value.hint
 
 
-def test_labels_the_preset_means_are_taken(models: Callable[[str], Path]) -> None:
-    """A config that names its labels as the preset reads them is fine, too."""
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"0": "supported", "1": "hallucinated"},
+        {"0": "LABEL_0", "1": "LABEL_1"},
+        {"0": 0, "1": 1},
+    ],
+    ids=str,
+)
+def test_labels_the_preset_means_are_taken(
+    models: Callable[[str], Path], labels: dict[str, object]
+) -> None:
+    """A config that names its labels as the preset reads them is fine, and so is a silent one."""
     base = models("lettucedetect-base")
     path = base / "lettucedetect-base" / "config.json"
-    labels = {"0": "supported", "1": "hallucinated"}
     path.write_text(json.dumps({**json.loads(path.read_text()), "id2label": labels}))
     remade(base, "lettucedetect-base")
     scorer = load_scorer(spec(base, "lettucedetect-base"))
-    assert scorer.info.labels == ("supported", "hallucinated")
+    assert scorer.info.labels == tuple(map(str, labels.values()))
     scorer.close()
 
 

@@ -34,7 +34,8 @@ PAIRS = (
 )
 WEIGHTLESS = ["scripted", "tei", "vllm-template", "vllm-ids", "kserve-ids", "kserve-texts"]
 MODELS = ["onnx-tiny", "onnx-bundled", "torch-bert", "torch-roberta", "torch-deberta-v2"]
-EVERY = [*WEIGHTLESS, *MODELS, *(f"preset-{name}" for name in PRESETS)]
+ON_GPU = ["torch-bert@cuda", "preset-minicheck-flan-t5@cuda", "preset-lettucedetect-base@cuda"]
+EVERY = [*WEIGHTLESS, *MODELS, *(f"preset-{name}" for name in PRESETS), *ON_GPU]
 
 pytestmark = pytest.mark.filterwarnings(
     # transformers and torch, on import and on saving; nothing we can act on.
@@ -82,13 +83,23 @@ def make(
                 return ModelSpec(model=str(folder), canaries=False)
             if name == "onnx-bundled":
                 return ModelSpec()
+            name, _, device = name.partition("@")
+            device = device or "cpu"
+            if device != "cpu" and not pytest.importorskip("torch").cuda.is_available():
+                pytest.skip("no CUDA device here")
             if name.startswith("torch-"):
                 folder = request.getfixturevalue("tiny_torch")(name.removeprefix("torch-"))
-                return ModelSpec(model=str(folder), backend="torch", canaries=False)
+                return ModelSpec(model=str(folder), backend="torch", device=device, canaries=False)
             if name.startswith("preset-"):
                 model = name.removeprefix("preset-")
                 folder = request.getfixturevalue("tiny_preset")(model)
-                return ModelSpec(model=model, folder=str(folder), max_tokens=130, canaries=False)
+                return ModelSpec(
+                    model=model,
+                    folder=str(folder),
+                    device=device,
+                    max_tokens=130,
+                    canaries=False,
+                )
             return served(name)
 
         specs: dict[str, ModelSpec] = {}
