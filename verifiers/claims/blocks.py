@@ -7,6 +7,7 @@ by its formatting.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -217,6 +218,15 @@ class _Segmenter:
         else:
             closed = stop + 1  # never closed: all that follows stands in it
         inner = self.lines[at + 1 : closed - 1]
+        if self._is_data(inner):
+            # Values are stated whether or not a fence stands around them.
+            self._add(BlockKind.RULE, at, at + 1, ())
+            for index in range(at + 1, closed - 1):
+                lines = self._content(index, index + 1, 0)
+                self._add(BlockKind.PARAGRAPH if lines else BlockKind.RULE, index, index + 1, lines)
+            if closed <= stop:
+                self._add(BlockKind.RULE, stop - 1, stop, ())
+            return stop
         if self._is_code(inner):
             self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
             return stop
@@ -241,6 +251,17 @@ class _Segmenter:
             stop -= 1
         self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
         return stop
+
+    def _is_data(self, lines: Sequence[_Line]) -> bool:
+        """Whether a fence holds JSON: an answer in a program's format, not code."""
+        text = "\n".join(line.of(self.text) for line in lines).strip()
+        if text[:1] not in {"{", "["}:
+            return False
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def _is_code(self, lines: Sequence[_Line]) -> bool:
         """Whether lines are code rather than prose someone put into a code block."""

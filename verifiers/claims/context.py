@@ -62,6 +62,22 @@ _ASSERTS_NUMBER = re.compile(
 )
 
 
+_LIMIT = re.compile(
+    r"(?:no|not|never|only|just|within|up\s+to|at\s+(?:least|most)|(?:more|less|fewer)\s+than)\b.*\d",
+    re.IGNORECASE,
+)
+_DONE = re.compile(r"\b\w{2,}ed\s+(?:by|in|on|since)\b.*\d{4}", re.IGNORECASE)
+_ANSWER = re.compile(r"(?:final\s+|short\s+|the\s+)?(?:answer|result|verdict)\s*:", re.IGNORECASE)
+# Labels that number what follows, and years that only date it.
+_NUMBERED = re.compile(
+    r"(?:\d|(?:step|part|section|chapter|phase|option|day|week|month|year|lesson|module|example|"
+    r"figure|fig|table|question|q|tip|case|method|stage|level|round|scenario|appendix|exercise|"
+    r"article|annex|item|version|source|reference)\b)",
+    re.IGNORECASE,
+)
+_FIGURE = re.compile(r"\b(?:19|20)\d\d\b")
+
+
 def with_lead(lead: str, item: str) -> str:
     """A list item read with the sentence that leads into its list.
 
@@ -105,9 +121,27 @@ def says_nothing_alone(lead: str) -> bool:
     return bool(_BARE_LEAD.search(bare) or _ENDS_OPEN.search(bare) or len(bare.split()) <= 4)  # noqa: PLR2004
 
 
+def figures(text: str) -> bool:
+    """Whether a text gives an amount: "40% revenue growth", "Fee: 500 euros"."""
+    return bool(_ASSERTS_NUMBER.search(text))
+
+
 def asserts(heading: str) -> bool:
-    """Whether a heading states a figure: "40% revenue growth in 2023"."""
-    return bool(_ASSERTS_NUMBER.search(heading))
+    """Whether a heading states something, though it is no sentence.
+
+    A figure ("40% revenue growth"), a limit ("No refunds after 3 days"), what was done when
+    ("Founded by pirates in 1720"), or a label with its value ("Returns: 90 days", "Answer: Paris").
+    """
+    if figures(heading) or _LIMIT.match(heading) or _DONE.search(heading):
+        return True
+    label = label_of(heading)
+    if label is None:
+        return False
+    if _ANSWER.match(heading):
+        return True
+    value = heading[label.end() :]
+    digits = _FIGURE.sub("", value) if len(value.split()) > 1 else value
+    return not _NUMBERED.match(heading) and any(c.isdigit() for c in digits)
 
 
 def label_of(text: str) -> re.Match[str] | None:

@@ -33,6 +33,12 @@ _DEFINITION = re.compile(
     re.MULTILINE,
 )
 _LONGEST_RANGE = 20
+_LEAST_PROSE = 4  # words
+# In small letters: titles are written with capitals, and may hold any of these.
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|been|has|have|had|will|would|can|cannot|could|must|may|should|does|do|"
+    r"did|which|that|says?|said|states?|costs?|takes?|offers?|allows?|gives?|pays?|lasts?)\b"
+)
 
 
 def find_outside(answer: str, resolver: Resolver, code: Sequence[Span]) -> tuple[Citation, ...]:
@@ -100,9 +106,19 @@ class _Finder:
         return None
 
     def _add(self, span: Span, targets: Sequence[tuple[str, str | None]]) -> None:
+        if any(self._prose(target) for target, _ in targets):
+            return  # a statement in brackets names nothing: it is read like any other
         self.taken.append(span)
         marker = span.of(self.answer)
         self.found.extend(Citation(span, marker, target, found) for target, found in targets)
+
+    def _prose(self, target: str) -> bool:
+        """Whether a target is a sentence rather than a name, and no source is called that."""
+        return (
+            len(target.split()) >= _LEAST_PROSE
+            and _VERB.search(target) is not None
+            and not self.resolver.called(target)
+        )
 
     def _number(self, label: str) -> tuple[str, str | None]:
         if label in self.defined:
@@ -157,7 +173,8 @@ class _Finder:
         else:
             target = number.strip().split(":")[0] if name else number.strip()
             found = self._number(target)[1]
-        self._add(Span(match.start(), match.end()), [(target, found)])
+        if not self._prose(name):
+            self._add(Span(match.start(), match.end()), [(target, found)])
 
     def _paren(self, match: re.Match[str]) -> None:
         body = match.group("body").strip()

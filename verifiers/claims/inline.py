@@ -48,20 +48,55 @@ _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff"
     "\u231a-\u231b\u23e9-\u23fa\U000e0020-\U000e007f\u20e3"
 )
-_TARGET = r"""\((?:[^()\s]|\([^()\s]*\)){0,2000}(?:\s+"[^"\n]*")?\)"""
+_TITLE = r"""(?:\s+"[^"\n]*")?"""
+_TARGET = rf"""\((?:[^()\s]|\([^()\s]*\)){{0,2000}}{_TITLE}\)"""
+# A name with a value, or one of the few that stand alone: "<the shop was founded>" is no tag.
+_ATTRIBUTE = (
+    r"""(?:\s+(?:[A-Za-z_:@][\w:.@-]{0,40}\s?=\s?(?:"[^"\n]{0,500}"|'[^'\n]{0,500}'|[^\s"'<>=]{1,300})"""
+    r"""|(?:open|hidden|checked|disabled|controls|selected|async|defer|required|reversed)(?=[\s/>])))"""
+)
+_TAGS = frozenset(
+    """
+    a abbr address article aside audio b bdi bdo big blockquote body br button caption center cite
+    code col colgroup dd del details dfn div dl dt em fieldset figcaption figure font footer form
+    h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins kbd label legend li link main mark
+    math meta nav ol optgroup option p picture pre q rp rt ruby s samp script section select small
+    source span strike strong style sub summary sup svg table tbody td textarea tfoot th thead time
+    title tr tt u ul var video wbr
+    answer context citation document documents excerpt explanation output passage quote reasoning
+    reference reflection response result scratchpad sources text think thinking
+    """.split()  # noqa: SIM905
+)
+# Words a reader may see though they stand in markup: titles of links, alternative texts.
+_SHOWN = re.compile(
+    r"""(?:\b(?:title|alt|aria-label|label|placeholder|summary|content|value)\s?=\s?|\s)"""
+    r"""(?P<quote>["'])(?P<text>(?:(?!(?P=quote))[^\n])+)(?P=quote)"""
+)
+_LEAST_SHOWN = 3  # words
+_TAGGED = range(0xE0020, 0xE007F)  # an invisible copy of ASCII
+_FLAG = "\U0001f3f4"  # which they may follow, to say of what
+_RINGED = (  # letters in circles and squares, which Unicode calls symbols
+    (0x24B6, "A"),
+    (0x24D0, "a"),
+    (0x1F110, "A"),
+    (0x1F130, "A"),
+    (0x1F150, "A"),
+    (0x1F170, "A"),
+)
 _MARKUP = re.compile(
     rf"""
       (?P<space>\s+)
     | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]{_TARGET})
     | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]{_TARGET})
-    | (?P<tag></?[A-Za-z][A-Za-z0-9]{{0,15}}(?:\s[^<>\n]{{0,300}})?/?>|<!--[^\n]{{0,500}}?-->)
+    | (?P<tag></?(?P<name>[A-Za-z][A-Za-z0-9]{{0,15}})(?P<attributes>{_ATTRIBUTE}{{0,20}})\s*/?>
+        |<!--|-->)
     | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-fA-F]{{1,6}}|[A-Za-z]{{2,8}});)
     | (?P<escape>\\(?=[\\`*_{{}}\[\]()\#+.!|>~-]))
     | (?P<star>\*{{1,3}})
     | (?P<under>(?<!\w)_{{1,3}}(?=\S)|(?<=\S)_{{1,3}}(?!\w))
     | (?P<strike>~~)
     | (?P<tick>`+)
-    | (?P<junk>[{_INVISIBLE}{_EMOJI}]+)
+    | (?P<junk>[{_INVISIBLE}{_EMOJI}\u24b6-\u24e9]+)
     """,
     re.VERBOSE,
 )
@@ -148,21 +183,60 @@ class _Reader:
             self.space(match.start())
         elif match.group("image") is not None:
             self._inner(match, "alt")
+            self._shown(match.end("alt"), match.end())
         elif match.group("link") is not None:
             self._inner(match, "label")
+            self._shown(match.end("label"), match.end())
         elif match.group("entity") is not None:
             self._entity(match)
+        elif match.group("junk") is not None:
+            self._junk(match)
         elif match.group("tag") is not None:
-            if match.group("tag")[1:4].lower() in {"br>", "br/", "br ", "p>", "/p>", "li>", "/li"}:
-                self.space(match.start())
-            else:
-                self.dropped = True
+            self._tag(match)
         elif match.group("star") is not None:
             self._star(match)
         elif kind is None:  # pragma: no cover - every branch is named
             raise AssertionError
         else:
             self.dropped = True
+
+    def _tag(self, match: re.Match[str]) -> None:
+        tag = match.group("tag")
+        if match.group("attributes"):
+            self._shown(*match.span("attributes"))
+        elif match.group("name") and match.group("name").lower() not in _TAGS:
+            self.plain(*match.span("name"))  # "<pirates>" is a word
+            return
+        if tag[1:4].lower() in {"br>", "br/", "br ", "p>", "/p>", "li>", "/li"}:
+            self.space(match.start())
+        else:
+            self.dropped = True
+
+    def _shown(self, start: int, end: int) -> None:
+        """Prose in a title or an attribute is read where it stands."""
+        for match in _SHOWN.finditer(self.answer, start, end):
+            if len(match.group("text").split()) >= _LEAST_SHOWN:
+                self.space(match.start("text"))
+                self.run(*match.span("text"))
+
+    def _junk(self, match: re.Match[str]) -> None:
+        """Emoji and invisible characters go; letters in disguise are read as what they say."""
+        flag = False
+        for at in range(match.start(), match.end()):
+            char = self.answer[at]
+            code = ord(char)
+            letter = next((chr(ord(a) + code - n) for n, a in _RINGED if n <= code < n + 26), None)
+            if letter is None and code in _TAGGED and not flag:
+                letter = chr(code - 0xE0000)
+            flag = char == _FLAG or (flag and code >= _TAGGED.start)
+            if letter is None:
+                self.dropped = True
+            elif letter == " ":
+                self.space(at)
+            else:
+                self.parts.append(letter)
+                self.origin.append(at)
+                self.last = letter
 
     def _star(self, match: re.Match[str]) -> None:
         """A run of stars: stress, or a character that is meant ("2*3", "select *", "$30*")."""

@@ -100,13 +100,7 @@ class Reader:
                 cuts = overlapping(self.cuts, unit.span)
                 self._table = block.table
                 self._heads = context.heads(self.answer, block, cuts)
-                self._add(
-                    unit.span,
-                    unit.span,
-                    _KINDS[block.kind],
-                    unit.view.text,
-                    reason=SkipReason.HEADING,
-                )
+                self._header(unit, sentences)
             case BlockKind.TABLE_ROW:
                 self._row(unit)
             case BlockKind.HEADING:
@@ -147,6 +141,20 @@ class Reader:
         for statement in statements:
             self._add(statement.span, unit.span, ClaimKind.TABLE_ROW, statement.hypothesis)
 
+    def _header(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
+        """The head of a table: names of columns, unless someone put statements there."""
+        text = unit.view.text
+        states = context.asserts(text) or (
+            self.english and any(Tree(text, s.tokens).statement() for s in sentences)
+        )
+        self._add(
+            unit.span,
+            unit.span,
+            _KINDS[unit.block.kind],
+            as_sentence(text.replace("|", " ")) if states else text,
+            reason=None if states else SkipReason.HEADING,
+        )
+
     def _heading(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         view = unit.view
         text = view.text
@@ -162,7 +170,9 @@ class Reader:
             for tree in trees:
                 self.salience.read(tree, {})
         if skip.is_question(text):
-            reason = SkipReason.QUESTION
+            alone = self.english and len(sentences) == 1
+            said = self._said(text, Tree(text, sentences[0].tokens) if alone else None)
+            reason, text = (SkipReason.QUESTION, text) if said is None else (None, said)
         elif states or context.asserts(text):
             reason = None
         self._add(span, unit.span, ClaimKind.HEADING, as_sentence(text), reason=reason)
@@ -192,6 +202,11 @@ class Reader:
         span = self._place(view, sentence.span.start, sentence.span.end, edge)
         tree = Tree(view.text, sentence.tokens) if self.english and sentence.tokens else None
         reason = self._reason(unit, text, tree)
+        said = self._said(text, tree) if reason is SkipReason.QUESTION else None
+        if said is not None:
+            # It ends as a question and states something all the same.
+            self._add(span, edge, kind, as_sentence(said), sentence.tokens)
+            return
         if reason is not None:
             self._add(span, edge, kind, text, reason=reason)
             if tree is not None and reason is SkipReason.QUESTION:
@@ -257,6 +272,14 @@ class Reader:
             return SkipReason.HEADING
         return None
 
+    def _said(self, text: str, tree: Tree | None) -> str | None:
+        """What a question states, or None when it only asks."""
+        if not self.english:
+            return None
+        if tree is not None and tree.declares():
+            return text.rstrip(skip.QUESTION_MARKS)
+        return skip.stated(text)
+
     def _reference(self, text: str, *, states: bool) -> bool:
         """Whether a line names a source rather than states something."""
         bare = re.sub(r"^(?:sources?|references?|citations?)\s*:\s*", "", text, flags=re.IGNORECASE)
@@ -264,7 +287,7 @@ class Reader:
             return True
         if self.resolver.find(bare.strip(" .")) is not None or _YEAR_REFERENCE.search(bare):
             return True
-        return not states
+        return not states and not context.figures(bare)
 
     def _short(self, text: str, length: int, tree: Tree, kind: ClaimKind, lead: str) -> str:
         """What a short answer says together with the question; empty when it is none."""

@@ -169,6 +169,7 @@ _OPENER = _any(
     r"(?:final\s+)?(?:short\s+)?(?:answer|response|conclusion|summary|tl;?dr|note|a)\s*:\s+",
     r"the\s+answer\s+is\s*:\s+",
 )
+QUESTION_MARKS = " ?？؟\"'”’)]»*_"  # noqa: RUF001
 _LETTER = re.compile(r"\w")
 _QUESTION = re.compile(r"[?？؟][\s\"'”’)\]»*_]*$")  # noqa: RUF001
 _TURN = re.compile(
@@ -176,6 +177,32 @@ _TURN = re.compile(
     r"|\.\s+\w",
     re.IGNORECASE,
 )
+_SEMICOLON = re.compile(r";\s+(?=\w)")
+_ONWARD = re.compile(
+    r"(?:;\s+|\s[–—-]\s+|—\s*|,\s*(?:which|who|whose|since|because|given\s+that)\s+)(?=\w)",  # noqa: RUF001
+    re.IGNORECASE,
+)
+_NOT = rf"(?:n{_A}t|\s+not)"
+_CLOSE = r"\W{0,12}$"
+_KNOWN = (
+    rf"(?:and\s+|but\s+|so\s+)?(?:(?:did|do|does|didn{_A}t|don{_A}t)\s+you\s+(?:know|reali[sz]e|notice|"
+    rf"remember)|(?:were|are)(?:n{_A}t)?\s+you\s+aware|have(?:n{_A}t)?\s+you\s+heard|"
+    rf"(?:is|was){_NOT}\s+it\s+(?:\w+\s+){{0,3}}\w+)(?:\s+that\s+|\s*[:,]\s+)(?P<said>.+)$"
+)
+_KNOWN_BARE = r"did\s+you\s+know\s+(?P<said>(?!wh|how\b|if\b|about\b|of\b|that\b).+)$"
+_TAGGED = (
+    rf"(?P<said>(?!(?:wh|(?:how|do|did|is|are|was|were|can|could|will|would|should|has|have)\b)).+?),\s*"
+    rf"(?:right|correct|yes|no|eh|huh|ok(?:ay)?|agreed|(?:is|are|was|were|do|does|did|has|have|had|can|"
+    rf"could|will|would|should|wo|ca){_NOT}?\s+(?:it|he|she|they|there|that|this|we|you|i){_NOT}?){_CLOSE}"
+)
+_PREMISE = (
+    r"(?:given\s+that|considering\s+that|seeing\s+that|now\s+that|since(?!\s+when)|because(?!\s+of))\s+"
+    rf"(?P<said>[^?]+),\s+[^,?]+\?{_CLOSE}"
+)
+_STATED = tuple(
+    re.compile(pattern, re.IGNORECASE) for pattern in (_KNOWN, _KNOWN_BARE, _TAGGED, _PREMISE)
+)
+_LEAST_SAID = 3  # words; "..., right?" after less says nothing by itself
 _TURN_LENGTH = 12  # characters; "..., but still." says nothing more
 _OPENERS = 4  # "Sure! Well, I think that ..."
 
@@ -216,7 +243,9 @@ def reason(text: str) -> SkipReason | None:
             (_META, SkipReason.META),
         ):
             match = pattern.match(candidate)
-            if match is not None and not _turns(candidate, match.end()):
+            if match is None or _turns(candidate, match.end()):
+                continue
+            if not _goes_on(candidate, match.end(), found):
                 return found
     return None
 
@@ -225,3 +254,30 @@ def _turns(text: str, start: int) -> bool:
     """Whether a hedge goes on to state something: "I am not sure, but the fee is $30"."""
     match = _TURN.search(text, start)
     return match is not None and len(text) - match.end() > _TURN_LENGTH
+
+
+def _goes_on(text: str, start: int, found: SkipReason) -> bool:
+    """Whether talk goes on to state something: "Let me know if I can help; the fee is $30".
+
+    An abstention may give its reason ("..., which the documents do not say"): there only a
+    semicolon begins a statement.
+    """
+    pattern = _SEMICOLON if found is SkipReason.HEDGE else _ONWARD
+    for match in pattern.finditer(text, start):
+        rest = text[match.end() :]
+        if len(rest) > _TURN_LENGTH and reason(rest) is None:
+            return True
+    return False
+
+
+def stated(question: str) -> str | None:
+    """What a question states rather than asks, or None.
+
+    "Did you know that ...?", "..., right?" and "Since ..., shall we ...?" assert what they
+    mention. Questions that are statements but for their mark are the parser's to find.
+    """
+    for pattern in _STATED:
+        match = pattern.match(question.strip())
+        if match is not None and len(match.group("said").split()) >= _LEAST_SAID:
+            return match.group("said").rstrip(QUESTION_MARKS)
+    return None

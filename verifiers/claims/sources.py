@@ -81,6 +81,10 @@ class Resolver:
             return self.find(located)
         return self._by_author(target)
 
+    def called(self, target: str) -> bool:
+        """Whether a source has just this id or name."""
+        return target.strip() in self._ids or _normal_name(target) in self._names
+
     def at(self, number: int) -> str | None:
         """The id of the source in place ``number``, from 1."""
         return self.sources[number - 1].id if 1 <= number <= len(self.sources) else None

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 SUBJECTS = frozenset({"nsubj", "nsubjpass", "csubj", "csubjpass", "expl"})
 _FINITE_TAGS = frozenset({"VBD", "VBP", "VBZ", "MD"})
+_ASKING = frozenset({"WDT", "WP", "WP$", "WRB"})
+_LEAST_DECLARED = 5  # words and marks
 _TERMINAL = frozenset(".!?…。！？")  # noqa: RUF001
 _CLOSING = "\"'”’)]»"  # noqa: RUF001
 
@@ -71,6 +73,20 @@ class Tree:
             self.tokens[h].pos in {"VERB", "AUX"} and self.finite(h) and self.subject(h) is not None
             for h in heads
         )
+
+    def declares(self) -> bool:
+        """Whether a question is built as a statement: "The shop was founded in 1720?".
+
+        Not "You want a refund?", which asks for what the reader knows, nor "30 or 60 days?".
+        """
+        subject = self.subject(self.root)
+        if subject is None or len(self.tokens) < _LEAST_DECLARED or not self.statement():
+            return False
+        if any(t.tag in _ASKING or t.text.casefold() == "or" for t in self.tokens):
+            return False
+        verbs = [c for c in self.children[self.root] if self.tokens[c].dep in {"aux", "auxpass"}]
+        first = min([self.root, *verbs])
+        return subject < first and self.tokens[subject].text.casefold() not in {"you", "i"}
 
     def render(self, indexes: Sequence[int], swap: Mapping[int, str] | None = None) -> str:
         """Words as text, spaced as in the original; ``swap`` gives other words for some."""
