@@ -9,8 +9,10 @@ from guardrails.errors import ResponseUnreadable, StreamingUnsupported
 
 Shape = Literal["text", "chat", "completion", "responses", "anthropic"]
 
-# Types of a part that is text.
-TEXT_PARTS = ("text", "output_text")
+# Parts that hold a text which is not the answer's.
+_NO_ANSWER = frozenset(
+    {"refusal", "thinking", "redacted_thinking", "reasoning", "reasoning_text", "summary_text"}
+)
 
 
 def shape_of(response: object) -> Shape:
@@ -52,6 +54,14 @@ def get(value: object, key: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(key)
     return getattr(value, key, None)
+
+
+def is_text(part: object) -> bool:
+    """Whether a part of a message is text that a reader gets.
+
+    Also one of a type nobody has told us of: text that is not read would be released unchecked.
+    """
+    return isinstance(get(part, "text"), str) and get(part, "type") not in _NO_ANSWER
 
 
 def has(value: object, key: str) -> bool:

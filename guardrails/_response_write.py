@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from guardrails._response_access import TEXT_PARTS, Shape, clear, get, has, items_of, put, shape_of
+from guardrails._response_access import Shape, clear, get, has, is_text, items_of, put, shape_of
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ def _has_text_part(response: object, shape: Shape) -> bool:
         parts = [
             part for item in items_of(response, "output") for part in items_of(item, "content")
         ]
-    return any(get(part, "type") in TEXT_PARTS for part in parts)
+    return any(is_text(part) for part in parts)
 
 
 def _with_text_part(response: T, shape: Shape) -> T:
@@ -132,7 +132,7 @@ def _write_parts(parts: list[Any], text: str) -> list[Any]:
         kind = get(part, "type")
         if kind in {"refusal", "thinking", "redacted_thinking", "reasoning"}:
             continue
-        if kind in TEXT_PARTS:
+        if is_text(part):
             if written:
                 continue
             written = True
@@ -165,7 +165,7 @@ def _write_responses(response: Any, text: str, *, drop_tools: bool) -> None:
             continue
         if kind == "message":
             parts = items_of(item, "content")
-            if written or not any(get(part, "type") in TEXT_PARTS for part in parts):
+            if written or not any(is_text(part) for part in parts):
                 continue
             written = True
             put(item, "content", _write_parts(parts, text))

@@ -100,4 +100,6 @@ def _source(evidence: EvidenceSpan, titles: dict[str, str]) -> str:
 
 def _quote(text: str) -> str:
     short = text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 1] + "…"
-    return json.dumps(short, ensure_ascii=False)
+    quoted = json.dumps(short, ensure_ascii=False)
+    # Line separators, marks that turn the text around and halves of characters stay visible.
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)

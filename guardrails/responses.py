@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from guardrails._response_access import TEXT_PARTS, get, items_of, shape_of
+from guardrails._response_access import get, is_text, items_of, shape_of
 from guardrails._response_write import with_choice, with_texts
 from guardrails.errors import ResponseUnreadable
 from guardrails.report import Usage
@@ -112,15 +112,20 @@ def _text(content: object) -> str:
         return content
     if isinstance(content, Sequence):
         return "".join(_part_text(part) for part in content)
-    return ""
+    if content is None:
+        return ""
+    raise ResponseUnreadable(
+        f"The content of the answer is a {type(content).__name__}, no text and no list of parts; "
+        "nothing was released.",
+        hint="Return the answer as text, or as parts with a type and a text.",
+    )
 
 
 def _part_text(part: object) -> str:
     if isinstance(part, str):
         return part
-    kind = get(part, "type")
     text = get(part, "text")
-    return text if (kind is None or kind in TEXT_PARTS) and isinstance(text, str) else ""
+    return text if is_text(part) and isinstance(text, str) else ""
 
 
 def _finish(reason: object) -> tuple[str | None, int, bool]:

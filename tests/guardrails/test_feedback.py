@@ -63,3 +63,14 @@ def test_long_evidence_and_long_lists_are_shortened_openly():
     message = told(answer, "Penguins " * 400 + ".")
     assert "and 18 more statements" in message
     assert len(message) < 20_000
+
+
+def test_what_cannot_be_printed_is_quoted_as_its_number():
+    """Line separators, turned text and halves of characters reach no model as themselves."""
+    message = told(
+        "Refunds are possible within 60 days.",
+        "Refunds are possible \u2028within \u202e30 \ud800days\U000e0041.",
+    )
+    assert "\\u2028within \\u202e30 \\ud800days\\udb40\\udc41" in message
+    assert all(char == "\n" or char.isprintable() for char in message)
+    message.encode()

@@ -314,3 +314,29 @@ def test_any_text_goes_in_and_out(old, new):
     for make_it in (str, chat_response, responses_json, completion_json):
         assert old == read(make_it(old)).choices[0].text
         assert new == read(with_texts(make_it(old), {0: new})).choices[0].text
+
+
+@pytest.mark.parametrize("kind", ["markdown", "some_new_kind", None])
+def test_a_text_part_of_an_unknown_kind_is_read_and_replaced(kind):
+    """What is not read would be released unchecked; what was decided otherwise must go."""
+    parts = [{"type": "text", "text": "One."}, {"type": kind, "text": " Two."}]
+    response = {"choices": [{"message": {"content": parts}}]}
+    assert read(response).choices[0].text == "One. Two."
+    changed = with_texts(response, {0: "One."})
+    assert "Two" not in json.dumps(changed)
+    assert read(changed).choices[0].text == "One."
+
+
+@pytest.mark.parametrize("kind", ["thinking", "reasoning", "refusal"])
+def test_a_part_that_is_no_answer_is_not_read(kind):
+    """Thoughts are not the answer, though some providers call them text."""
+    parts = [{"type": "text", "text": "One."}, {"type": kind, "text": "Two."}]
+    assert read({"choices": [{"message": {"content": parts}}]}).choices[0].text == "One."
+
+
+@pytest.mark.parametrize("content", [{"text": "Secret."}, 42, True])
+def test_content_that_is_neither_text_nor_parts_is_not_called_empty(content):
+    """An answer we cannot read is an error, and its text stays out of the message."""
+    with pytest.raises(ResponseUnreadable) as caught:
+        read({"choices": [{"message": {"content": content}}]})
+    assert "Secret" not in str(caught.value)
