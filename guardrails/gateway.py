@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +27,7 @@ _SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 
 # Class names of LiteLLM's and the OpenAI SDK's errors, and what to do about them.
 _HINTS = {
-    400: "Check the arguments of the call.",
+    400: "Check the model's name, as provider/model, and the arguments of the call.",
     401: "Check the provider's API key.",
     403: "Check that the key may use this model.",
     404: "Check the model name and api_base.",
@@ -35,6 +36,12 @@ _HINTS = {
     422: "Check the arguments of the call.",
     429: "The provider limits the rate; wait, or set num_retries.",
 }
+_NO_KEY = "Set the provider's API key: as api_key, or in its environment variable (OPENAI_API_KEY)."
+# Some providers' libraries fail with HTTP 500 for want of a key, before anything was sent.
+_KEYLESS = re.compile(
+    r"missing credentials|missing [\w ]{0,40}api key|api_key client option must be set",
+    re.IGNORECASE,
+)
 _TRY_AGAIN = "Try again, or set num_retries."
 
 
@@ -116,11 +123,14 @@ def provider_failed(error: Exception) -> GuardrailsError:
     if status is None and isinstance(error, TimeoutError):
         status = 408
     kind = type(error).__name__
+    hint = _HINTS.get(status or 0, _TRY_AGAIN)
+    if status in {None, 401, 500} and _KEYLESS.search(str(error)):
+        hint = _NO_KEY
     where = f" (HTTP {status})" if status is not None else ""
     return ProviderFailed(
         f"The model call failed: {kind}{where}. There is no answer; nothing was released.",
         status=status,
-        hint=_HINTS.get(status or 0, _TRY_AGAIN),
+        hint=hint,
     )
 
 

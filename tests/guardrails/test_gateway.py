@@ -99,3 +99,23 @@ def test_errors_survive_being_rebuilt():
     for error in (Blocked("x", hint="h"), ProviderFailed("y", status=500, hint="h")):
         again = copy.copy(error)
         assert (type(again), str(again), again.report) == (type(error), str(error), None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "OpenAIException - Missing credentials. Please pass an `api_key`, sk-SECRET",
+        "Missing Anthropic API Key - sk-SECRET",
+        "The api_key client option must be set either by passing api_key",
+    ],
+)
+def test_a_missing_key_is_called_that(message):
+    """Not "try again": LiteLLM makes a server error of it. Nothing of the text is quoted."""
+
+    class InternalServerError(Exception):
+        status_code = 500
+
+    failed = provider_failed(InternalServerError(message))
+    assert "API key" in failed.hint
+    assert "SECRET" not in str(failed)
+    assert "Try again" in provider_failed(InternalServerError("overloaded")).hint
