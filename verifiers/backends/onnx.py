@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from verifiers.backends.spec import ModelSpec
     from verifiers.types import NLIProbs, Pair
 
+# The one of the models in the package that `bundled` means.
+_BUNDLED_NAME = "nli-minilm-l6-v0"
 _REINSTALL = "Install groundrail again; the model is part of the package."
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
@@ -188,14 +190,10 @@ def _locate(spec: ModelSpec) -> tuple[Path, Path]:
 
 
 def _bundled() -> tuple[Path, Path]:
-    root = Path(str(files("verifiers") / "models"))
-    found = sorted(root.glob("*/model.onnx")) if root.is_dir() else []
-    if len(found) != 1:
-        raise ModelUnavailable(
-            "The bundled model is not there." if not found else "More than one model is bundled.",
-            hint=_REINSTALL,
-        )
-    return found[0].parent, found[0]
+    weights = Path(str(files("verifiers") / "models")) / _BUNDLED_NAME / "model.onnx"
+    if not weights.is_file():
+        raise ModelUnavailable("The bundled model is not there.", hint=_REINSTALL)
+    return weights.parent, weights
 
 
 def _digest(weights: Path, config: ModelConfig) -> str:
