@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verifiers.claims.blocks import BlockKind, segment
+from verifiers.claims.blocks import VERBATIM, segment
 from verifiers.claims.finder import find_outside
 from verifiers.claims.sources import Resolver
 
@@ -43,5 +43,5 @@ def find_citations(answer: str, sources: Sequence[Source] = ()) -> tuple[Citatio
         answer: The exact answer.
         sources: The sources in their order, for numbers, ids, titles and links.
     """
-    code = [block.span for block in segment(answer) if block.kind is BlockKind.CODE]
+    code = [block.span for block in segment(answer) if block.kind in VERBATIM]
     return find_outside(answer, Resolver.of(sources), code)

@@ -69,6 +69,21 @@ def test_a_hidden_statement_is_read(extractor, name: str) -> None:
         assert claim.span.of(answer) == claim.text
 
 
+def test_json_in_a_fence_is_one_sentence_with_a_claim_a_value(extractor) -> None:
+    """Taken out, it goes as a whole: half of it would be of no use to a program."""
+    answer = 'Here:\n\n```json\n{\n  "fee": "30 euros",\n  "days": [14]\n}\n```\nDone.'
+    claims = [claim for claim in extractor.extract(answer) if '"' in claim.text]
+    assert [claim.hypothesis for claim in claims] == ["Fee: 30 euros.", "Days: 14."]
+    assert {claim.sentence.of(answer) for claim in claims} == {
+        '{\n  "fee": "30 euros",\n  "days": [14]\n}'
+    }
+    bare = extractor.extract('\n{\n  "fee": "30 euros",\n  "days": [14]\n}\n')
+    assert [claim.hypothesis for claim in bare] == ["Fee: 30 euros.", "Days: 14."]
+    assert [claim.hypothesis for claim in extractor.extract("[1, 2]")] == ["1, 2."]
+    code = extractor.extract('```python\nx = {"fee": 30}\n```')
+    assert [claim.checkworthy for claim in code] == [False]
+
+
 TALK = [
     "What is the fee?",
     "Would you like to know more?",

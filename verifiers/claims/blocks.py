@@ -29,8 +29,13 @@ class BlockKind(Enum):
     TABLE_HEADER = "table_header"
     TABLE_ROW = "table_row"
     CODE = "code"
+    DATA = "data"
     RULE = "rule"
     FOOTNOTE = "footnote"
+
+
+# Where brackets are no citations.
+VERBATIM = frozenset({BlockKind.CODE, BlockKind.DATA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def segment(answer: str) -> list[Block]:
     Returns:
         Blocks in order; together they hold every non-space character, each once.
     """
-    return _Segmenter(answer).run()
+    return _Segmenter(answer).whole()
 
 
 def _lines(answer: str) -> list[_Line]:
@@ -126,6 +131,15 @@ class _Segmenter:
         self.lines = _lines(answer)
         self.blocks: list[Block] = []
         self.tables = -1
+
+    def whole(self) -> list[Block]:
+        """The blocks of an answer that may be JSON from end to end."""
+        if self._is_data(self.lines):
+            first = next(i for i, line in enumerate(self.lines) if line.of(self.text).strip())
+            lines = self._content(first, len(self.lines), 0)
+            self._add(BlockKind.DATA, first, len(self.lines), lines)
+            return self.blocks
+        return self.run()
 
     def run(self) -> list[Block]:
         at = 0
@@ -221,9 +235,7 @@ class _Segmenter:
         if self._is_data(inner):
             # Values are stated whether or not a fence stands around them.
             self._add(BlockKind.RULE, at, at + 1, ())
-            for index in range(at + 1, closed - 1):
-                lines = self._content(index, index + 1, 0)
-                self._add(BlockKind.PARAGRAPH if lines else BlockKind.RULE, index, index + 1, lines)
+            self._add(BlockKind.DATA, at + 1, closed - 1, self._content(at + 1, closed - 1, 0))
             if closed <= stop:
                 self._add(BlockKind.RULE, stop - 1, stop, ())
             return stop
@@ -253,7 +265,7 @@ class _Segmenter:
         return stop
 
     def _is_data(self, lines: Sequence[_Line]) -> bool:
-        """Whether a fence holds JSON: an answer in a program's format, not code."""
+        """Whether lines are JSON: an answer in a program's format, not code."""
         text = "\n".join(line.of(self.text) for line in lines).strip()
         if text[:1] not in {"{", "["}:
             return False

@@ -144,6 +144,11 @@ def asserts(heading: str) -> bool:
     return not _NUMBERED.match(heading) and any(c.isdigit() for c in digits)
 
 
+def value(line: str) -> str:
+    """A line of JSON as words: ``"fee": "30 euros",`` says "fee: 30 euros"."""
+    return " ".join(re.sub(r'[{}\[\]]|(?<!\\)"|,\s*$', " ", line).replace(" :", ":").split())
+
+
 def label_of(text: str) -> re.Match[str] | None:
     """The label a text opens with: "Price: ...", "Shipping - ..."."""
     match = _LABEL.match(text)

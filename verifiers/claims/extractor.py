@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from verifiers import rules
-from verifiers.claims.blocks import BlockKind, segment
+from verifiers.claims.blocks import VERBATIM, segment
 from verifiers.claims.finder import find_outside
 from verifiers.claims.markers import attach, drops, merge
 from verifiers.claims.reader import Reader
@@ -73,7 +73,7 @@ class Extractor:
         if not answer.strip():
             return ()
         blocks = segment(answer)
-        code = [block.span for block in blocks if block.kind is BlockKind.CODE]
+        code = [block.span for block in blocks if block.kind in VERBATIM]
         resolver = Resolver.of(sources)
         found = find_outside(answer, resolver, code)
         citations = merge(answer, found, annotations)

@@ -33,6 +33,7 @@ _KINDS = {
     BlockKind.TABLE_HEADER: ClaimKind.TABLE_ROW,
     BlockKind.TABLE_ROW: ClaimKind.TABLE_ROW,
     BlockKind.CODE: ClaimKind.CODE,
+    BlockKind.DATA: ClaimKind.SENTENCE,
 }
 _REFERENCES = re.compile(
     r"(?:sources?|references?|bibliography|citations?|works\s+cited|further\s+reading|footnotes?|"
@@ -103,6 +104,8 @@ class Reader:
                 self._header(unit, sentences)
             case BlockKind.TABLE_ROW:
                 self._row(unit)
+            case BlockKind.DATA:
+                self._data(unit)
             case BlockKind.HEADING:
                 self._heading(unit, sentences)
             case _:
@@ -140,6 +143,17 @@ class Reader:
             self._blank(unit)
         for statement in statements:
             self._add(statement.span, unit.span, ClaimKind.TABLE_ROW, statement.hypothesis)
+
+    def _data(self, unit: Unit) -> None:
+        """JSON: a claim for each line that holds a value, all in one piece.
+
+        Half of it would be of no use to the program it is for.
+        """
+        for line in unit.block.lines:
+            text = context.value(line.of(self.answer))
+            if _CONTENT.search(text):
+                self._add(line, unit.span, ClaimKind.SENTENCE, as_sentence(text))
+        self._answered = True
 
     def _header(self, unit: Unit, sentences: Sequence[Sentence]) -> None:
         """The head of a table: names of columns, unless someone put statements there."""

@@ -32,6 +32,9 @@ def units_of(answer: str, blocks: Sequence[Block], cuts: Sequence[Span]) -> list
             units.append(Unit(block, block.span, View.empty()))
             continue
         inside = overlapping(cuts, block.span)
+        if block.kind is BlockKind.DATA:
+            units.append(Unit(block, block.span, read(answer, block.lines, inside)))
+            continue
         groups = rules.group_lines(answer, block.lines)
         begin = block.span.start
         for index, group in enumerate(groups):
