@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from verifiers.types import NLIProbs, Pair
 
 # The one of the models in the package that `bundled` means.
-_BUNDLED_NAME = "nli-minilm-l6-v0"
+_BUNDLED_NAME = "nli-minilm-l6-v1"
 _REINSTALL = "Install groundrail again; the model is part of the package."
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
