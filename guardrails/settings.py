@@ -82,7 +82,7 @@ class ClaimSettings(_Section):
 class EvidenceConfig(_Section):
     """What counts as evidence and how much of it is read."""
 
-    window_tokens: Annotated[int, Field(ge=32)] = 256
+    window_tokens: Annotated[int, Field(ge=32)] = 128
     overlap_sentences: Annotated[int, Field(ge=0)] = 1
     read_all_up_to: Annotated[int, Field(ge=0)] = 16
     k: _Positive = 10

@@ -63,8 +63,8 @@ class _Changes(Table):
 class ThresholdTable(Table):
     """Where scores become verdicts, compared with ``>=``."""
 
-    support: Threshold = 0.6
-    contradiction: Threshold = 0.6
+    support: Threshold = 0.5
+    contradiction: Threshold = 0.8
 
 
 class ThresholdChanges(_Changes):

@@ -77,7 +77,7 @@ class EvidenceSettings:
         k: Above that, how many of the best are.
     """
 
-    window_tokens: int = 256
+    window_tokens: int = 128
     overlap_sentences: int = 1
     read_all_up_to: int = 16
     k: int = 10

@@ -18,7 +18,7 @@ from policies.load import load_policy, parse_policy
 from verifiers.types import Assessment, Failed, Verification
 
 HAND = {
-    "claims": [{"verdict": "supported"}, {"support": 0.7, "facets": ["number"], "cited": False}],
+    "claims": [{"verdict": "supported"}, {"support": 0.6, "facets": ["number"], "cited": False}],
     "facts": {"cut": True},
 }
 
@@ -149,7 +149,7 @@ def test_explain_verdicts_by_hand(run: Ran, tmp_path: Path) -> None:
     told = json.loads(out)
     assert told["action"] == "review"
     assert told["claims"][1]["verdict"] == "unsupported"
-    assert told["claims"][1]["thresholds"] == {"support": 0.8, "contradiction": 0.4}
+    assert told["claims"][1]["thresholds"] == {"support": 0.7, "contradiction": 0.6}
 
 
 @pytest.mark.parametrize(

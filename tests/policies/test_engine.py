@@ -75,7 +75,7 @@ def test_of_several_thresholds_the_strictest_applies(make: Any) -> None:
     )
     assert thresholds_for(make.supported(facets=BOTH).claim, policy) == Thresholds(0.9, 0.3)
     assert thresholds_for(make.supported(facets=NUMBER).claim, policy) == Thresholds(0.9, 0.9)
-    assert thresholds_for(make.supported().claim, policy) == Thresholds(0.6, 0.6)
+    assert thresholds_for(make.supported().claim, policy) == Thresholds(0.5, 0.8)
 
 
 # --------------------------------------------------------------------------- routes

@@ -18,19 +18,19 @@ def test_rule_by_rule(make: Any) -> None:
         f"redact: policy balanced ({policy.digest})",
         "because of c2 on_unsupported asks for redact",
         "c1 supported -> pass",
-        "  on_supported: pass. Supported. A passage supports it (1.00 >= 0.60).",
+        "  on_supported: pass. Supported. A passage supports it (1.00 >= 0.50).",
         "  on_uncited: pass. It cites no source.",
-        "  judged at support >= 0.6, contradiction >= 0.6",
+        "  judged at support >= 0.5, contradiction >= 0.8",
         "c2 unsupported -> redact",
-        "  on_unsupported: redact. Unsupported. No passage read supports it (best 0.25 < 0.60).",
+        "  on_unsupported: redact. Unsupported. No passage read supports it (best 0.25 < 0.50).",
         "  on_uncited: pass. It cites no source.",
-        "  judged at support >= 0.6, contradiction >= 0.6",
+        "  judged at support >= 0.5, contradiction >= 0.8",
         "c3 not_checkworthy -> pass",
         "  not_checkworthy: pass. Nothing to check: greeting.",
         "c4 supported -> pass",
-        "  on_supported: pass. Supported. A passage supports it (1.00 >= 0.60).",
+        "  on_supported: pass. Supported. A passage supports it (1.00 >= 0.50).",
         "  on_uncited: pass. It cites no source.",
-        "  judged at support >= 0.6, contradiction >= 0.6",
+        "  judged at support >= 0.5, contradiction >= 0.8",
         "the whole answer",
         "  answer.max_unsupported: pass. 1 of 3 claims were not found supported; no limit is set.",
         f"  answer.max_unsupported_share: pass. {share}",
@@ -50,7 +50,7 @@ def test_what_budgets_changed_is_shown(make: Any) -> None:
     lines = explain(settled, policy)
     assert lines[0].startswith("redact: ")
     assert (
-        "  on_contradicted: redact. Contradicted. A passage contradicts it (1.00 >= 0.60). Not "
+        "  on_contradicted: redact. Contradicted. A passage contradicts it (1.00 >= 0.80). Not "
         in ("\n".join(lines))
     )
     assert any("2 of 2 attempts were made; redact instead." in line for line in lines)

@@ -312,7 +312,7 @@ def test_a_route_lifts_a_limit_with_null() -> None:
     assert route.limits.seconds is None
     assert route.answer.max_unsupported_share is None
     assert route.answer.action is Action.REGENERATE
-    assert (route.thresholds.support, route.thresholds.contradiction) == (0.9, 0.6)
+    assert (route.thresholds.support, route.thresholds.contradiction) == (0.9, 0.8)
     assert (route.review.hold, policy.review.hold) == (False, True)
     assert route.routes == {}
 
@@ -337,7 +337,7 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_digest_is_pinned() -> None:
     """The digest of a policy does not change between releases without being noticed."""
     assert Policy(name="pinned").digest == (
-        "v1:b2:c15d455138dcc7b36c4da754e31314e8db9a2a1e521b339ca5dfde0d8914407c"
+        "v1:b2:85d30f331b21172a7fce87b7ed90181d837af6312b5af15e56b382ed154ab1f4"
     )
 
 

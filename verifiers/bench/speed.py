@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     Arm = Callable[[Sequence[Pair]], None]
 
-_WINDOW_TOKENS = 256
+_WINDOW_TOKENS = 128
 _MAX_TOKENS = 512
 # Weights are stored in half precision, and kernels differ.
 _SAME = 0.02
