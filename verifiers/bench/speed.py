@@ -119,6 +119,8 @@ def _bert(config: dict[str, Any]) -> dict[str, Any]:
     known = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     kept = {key: config[key] for key in (*known, "intermediate_size") if key in config}
     labels = {int(key): value for key, value in config["id2label"].items()}
+    if "calibration" in config:
+        kept["calibration"] = config["calibration"]
     return {**kept, "id2label": labels, "label2id": {v: k for k, v in labels.items()}}
 
 
