@@ -165,9 +165,20 @@ def _tidy(text: str, gone: bytearray) -> None:
             gone[first:stop] = _GONE * (stop - first)
             dropped = True
             continue
-        for begin, close in runs:
-            _tidy_run(text, gone, (begin, close), (start, end))
+        for run in _joined(text, runs):
+            _tidy_run(text, gone, run, (start, end))
         blank_before, dropped, last_break = False, False, end
+
+
+def _joined(text: str, runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs with nothing but blanks between them as one: neither leaves a blank for the other."""
+    joined = [runs[0]]
+    for begin, close in runs[1:]:
+        if text[joined[-1][1] : begin].strip(_BLANKS):
+            joined.append((begin, close))
+        else:
+            joined[-1] = (joined[-1][0], close)
+    return joined
 
 
 def _tidy_run(text: str, gone: bytearray, run: tuple[int, int], line: tuple[int, int]) -> None:

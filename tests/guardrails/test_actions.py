@@ -130,6 +130,8 @@ def test_redact_with_nothing_to_take_out_refuses():
         ("A one. B two. C three.", ["B two."], "A one. C three."),
         ("A one. B two.", ["A one."], "B two."),
         ("A one. B two.", ["B two."], "A one."),
+        ("A one. B two. C three.", ["B two.", "C three."], "A one."),
+        ("A one. B two. C three.", ["A one.", "B two."], "C three."),
         ("Intro:\n- a\n- b\n- c\n\nEnd.", ["b"], "Intro:\n- a\n- c\n\nEnd."),
         ("Intro:\n- a\n- b\n- c", ["c"], "Intro:\n- a\n- b"),
         ("1. a\n2) b\n3. c", ["b"], "1. a\n3. c"),

@@ -82,7 +82,7 @@ def choose_backend(spec: ModelSpec) -> str:
         return "onnx" if [*path.glob("*.onnx"), *path.glob("onnx/*.onnx")] else "torch"
     if path.suffix == ".onnx":
         return "onnx"
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", spec.model) and not path.is_absolute():
+    if re.fullmatch(r"(?!\.)[\w.-]+(/[\w.-]+)?", spec.model) and not path.is_absolute():
         return "torch"
     raise ModelUnavailable(
         f"There is no model folder {spec.model!r}.",

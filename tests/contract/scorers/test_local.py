@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from verifiers.backends import ModelSpec, batch_tokens, load_scorer
+from verifiers.backends import ModelSpec, batch_tokens, choose_backend, load_scorer
 from verifiers.backends.config import longest_input, read_config
 from verifiers.backends.threads import default_threads
 from verifiers.errors import CanaryFailed, InputTooLong, LabelsUnmapped, ModelUnavailable
@@ -171,6 +171,9 @@ def test_which_file_is_the_model(folder: Path, tmp_path: Path) -> None:
     for nowhere in (tmp_path / "nowhere", tmp_path / "no.onnx"):
         with pytest.raises(ModelUnavailable):
             load(nowhere)
+    for relative in ("./nowhere", "../nowhere"):
+        with pytest.raises(ModelUnavailable, match="no model folder"):
+            choose_backend(ModelSpec(model=relative))
 
 
 # ------------------------------------------------------------------ meaning
