@@ -128,12 +128,14 @@ class BareModel:
     @property
     def digest(self) -> str:
         """See :class:`System`."""
-        return _digest(self.name, self._version, asdict(self._engine.info), asdict(self._evidence))
+        return _digest(
+            self.name, 2, self._version, asdict(self._engine.info), asdict(self._evidence)
+        )
 
     def score(self, item: Item) -> Result:
         """See :class:`System`."""
         begun = time.perf_counter()
-        hypothesis = f"{item.question} {item.text}" if item.question else item.text
+        hypothesis = item.text
         own = self._engine.count_text([hypothesis])[0]
         room = self._engine.info.max_tokens - own - 4
         budget = min(self._evidence.window_tokens, max(room, 0) // 32 * 32)
