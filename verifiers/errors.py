@@ -14,7 +14,8 @@
     │   ├── PipelineUnavailable         GR108  the configured spaCy pipeline cannot be loaded
     │   ├── ExtractionFailed            GR109  the answer could not be split into claims
     │   ├── SourceInvalid               GR110  a source is unusable (empty id, duplicate id ...)
-    │   └── EngineClosed                GR111  scoring was asked of an engine that was closed
+    │   ├── EngineClosed                GR111  scoring was asked of an engine that was closed
+    │   └── BenchDataInvalid            GR120  a labelled file cannot be read
     ├── policies.errors ...             GR2xx
     └── guardrails.errors ...           GR3xx
 
@@ -128,3 +129,9 @@ class EngineClosed(VerifierError):
     """Scoring was asked of an engine that was closed."""
 
     code = "GR111"
+
+
+class BenchDataInvalid(VerifierError):
+    """A labelled file cannot be read."""
+
+    code = "GR120"

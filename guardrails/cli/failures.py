@@ -19,7 +19,7 @@ INTERNAL = 3
 INTERRUPTED = 130
 
 # Codes for which the input is at fault. Everything else of ours is a failure of a part.
-_INPUT_CODES = frozenset({"GR302", "GR310", "GR311", "GR312"})
+_INPUT_CODES = frozenset({"GR120", "GR302", "GR310", "GR311", "GR312"})
 _POLICY_CODES = "GR2"
 
 

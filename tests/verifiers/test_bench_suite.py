@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from verifiers.bench.items import BenchDataInvalid, Item, read_items
+from verifiers.bench.items import Item, read_items
 from verifiers.bench.page import draw, reliability_curve, render, trade_off_curve
 from verifiers.bench.suite import ResultFile, arrays, difference, figures, means, run
 from verifiers.bench.systems import BareModel, Overlap, Pipeline, Result
 from verifiers.claims import make_extractor
 from verifiers.engine import NLIEngine
+from verifiers.errors import BenchDataInvalid
 from verifiers.pipeline import EvidenceSettings, Verifier
 from verifiers.testing import ScriptedScorer
 from verifiers.types import Span

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from verifiers.errors import VerifierError
+from verifiers.errors import BenchDataInvalid
 from verifiers.types import Span
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ _UNSUPPORTED = frozenset(
         "not attributable",
     }
 )
-
-
-class BenchDataInvalid(VerifierError):
-    """A labelled file cannot be read."""
-
-    code = "GR120"
 
 
 @dataclass(frozen=True, slots=True)
