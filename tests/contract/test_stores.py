@@ -162,7 +162,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[SqlStore]:
-    store = open_store(database_url, spill=tmp_path / "spill.jsonl", clock=clock, timeout_s=0.3)
+    store = open_store(database_url, spill=tmp_path / "spill.jsonl", clock=clock, timeout_s=20)
     yield store
     store.close()
 
