@@ -75,7 +75,10 @@ def recover(store: Store, path: Path) -> Recovered:
         if not aside.exists():
             _move_aside(path, aside)
             continue
-        descriptor = os.open(aside, os.O_RDWR)
+        try:
+            descriptor = os.open(aside, os.O_RDWR)
+        except FileNotFoundError:
+            continue  # another process finished it since we looked
         try:
             with _locked(descriptor):
                 if not _still_at(descriptor, aside):
