@@ -13,6 +13,7 @@ from policies.types import Action
 from verifiers.types import (
     CheckError,
     Contradicted,
+    EvidenceSpan,
     NotCheckworthy,
     Supported,
     Unsupported,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from policies.types import AnswerFacts, ClaimDecision, Decision
-    from verifiers.types import EvidenceSpan, Source
+    from verifiers.types import Source
 
 _MAX_CLAIMS = 12
 _MAX_QUOTE = 600
@@ -83,10 +84,12 @@ def _line(entry: ClaimDecision, titles: dict[str, str]) -> str:
             )
             place = _source(verdict.evidence, titles)
             return f"{said} {place} says otherwise: {_quote(verdict.evidence.text)}.{values}"
-        case Unsupported():
+        case Unsupported(evidence=None):
+            return f"{said} There is no source for it, and asked again you did not repeat it."
+        case Unsupported(evidence=EvidenceSpan() as nearest):
             return (
                 f"{said} No source says so. The nearest passage is in "
-                f"{_source(verdict.evidence, titles)}: {_quote(verdict.evidence.text)}."
+                f"{_source(nearest, titles)}: {_quote(nearest.text)}."
             )
         case Unverifiable():
             return f"{said} There is no source for it."

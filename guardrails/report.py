@@ -370,6 +370,7 @@ def _claim_dict(entry: ClaimDecision) -> dict[str, Any]:
         case Supported() | Contradicted() | Unsupported():
             out |= {
                 "reason": verdict.reason,
+                "basis": verdict.basis.value,
                 "citation": verdict.citation.value,
                 "support": verdict.support,
                 "contradiction": verdict.contradiction,

@@ -1,4 +1,4 @@
-"""From what was found out about a claim to a verdict, by four named rules.
+"""From what was found out about a claim to a verdict, by five named rules.
 
 ``passage supports``
     One passage whose entailment reaches ``thresholds.support`` is enough to support a claim.
@@ -13,6 +13,11 @@
     differ in one figure; arithmetic does not. The value layer never supports anything.
 ``nearest evidence``
     Otherwise the claim is unsupported, and the passage that came nearest is shown.
+``samples agree``
+    Only where no source could be read, or the sources left the claim in the grey zone the policy
+    draws: samples of the same model's answer that support the claim make it ``supported``, samples
+    that do not bear it out make it ``unsupported``, and anything between changes nothing. The
+    verdict says that it rests on consistency, which is not truth. What a source decided stays.
 
 Every comparison is ``>=`` on the score as it came. Scores that are not probabilities, and
 thresholds that are not, make a ``CheckError``: they never read as clean. Reasons hold scores and
@@ -21,12 +26,15 @@ counts and no text of the answer or the sources; the texts travel in the evidenc
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from verifiers.errors import BackendFailed, VerifierError
 from verifiers.types import (
+    Basis,
     CheckError,
     CitationStatus,
+    Consistency,
     Contradicted,
     Failed,
     NoEvidence,
@@ -43,7 +51,9 @@ if TYPE_CHECKING:
 
     from verifiers.types import (
         Assessment,
+        ConsistencyThresholds,
         Coverage,
+        EvidenceSpan,
         Span,
         Thresholds,
         ValueMismatch,
@@ -51,13 +61,37 @@ if TYPE_CHECKING:
     )
 
 
-def judge(assessment: Assessment, thresholds: Thresholds) -> Verdict:
+def judge(
+    assessment: Assessment,
+    thresholds: Thresholds,
+    samples: ConsistencyThresholds | None = None,
+) -> Verdict:
     """The verdict on one claim. Pure, and total: it raises for no assessment.
 
     Args:
         assessment: What was found out, before any threshold.
-        thresholds: Where scores become verdicts, each in (0, 1].
+        thresholds: Where the sources' scores become verdicts, each in (0, 1].
+        samples: Where the samples' score does; None leaves samples out of it.
     """
+    verdict = _judge_sources(assessment, thresholds)
+    if samples is None or assessment.consistency is None:
+        return verdict
+    unsettled = _unsettled(verdict, samples)
+    if unsettled is None:
+        return verdict
+    if isinstance(assessment.consistency, Failed):
+        return _unread(unsettled, assessment.consistency)
+    return _judge_samples(unsettled, assessment.consistency, samples)
+
+
+def wants_samples(
+    assessment: Assessment, thresholds: Thresholds, samples: ConsistencyThresholds
+) -> bool:
+    """Whether samples could change the verdict: no source was read, or the reading is unsure."""
+    return _unsettled(_judge_sources(assessment, thresholds), samples) is not None
+
+
+def _judge_sources(assessment: Assessment, thresholds: Thresholds) -> Verdict:
     claim = assessment.claim
     match assessment.outcome:
         case Scored() as scored:
@@ -158,6 +192,91 @@ def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Ver
         reason=f"No passage read supports it (best {mark}).{partial}",
         citation=citation,
     )
+
+
+# What the samples may decide.
+_Unsettled = Supported | Unsupported | Unverifiable
+
+
+def _unsettled(verdict: Verdict, at: ConsistencyThresholds) -> _Unsettled | None:
+    """The verdict of the sources where the rule *samples agree* may speak, else None."""
+    match verdict:
+        case Unverifiable():
+            return verdict
+        case Supported() | Unsupported():
+            grey = at.grey is not None and at.grey[0] <= verdict.support < at.grey[1]
+            return verdict if grey else None
+        case Contradicted() | NotCheckworthy() | CheckError():
+            return None
+        case _:
+            assert_never(verdict)
+
+
+def _unread(verdict: _Unsettled, failed: Failed) -> Verdict:
+    """A second look was wanted and could not be had: an error, unless the first one was bad."""
+    if isinstance(verdict, Unsupported):
+        why = f"{verdict.reason} Samples could not be read ({failed.code})."
+        return replace(verdict, reason=why)
+    return CheckError(verdict.claim, failed.code, failed.cause, Basis.CONSISTENCY)
+
+
+def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThresholds) -> Verdict:
+    claim = verdict.claim
+    if not 0.0 <= at.unsupported <= at.support <= 1.0:
+        reason = "The thresholds for samples are not probabilities in order; nothing was concluded."
+        return CheckError(claim, VerifierError.code, reason, Basis.CONSISTENCY)
+    if found.n < at.min_samples or found.score is None:
+        why = f"{found.n} of the {at.min_samples} samples it takes could be read"
+        return replace(verdict, reason=f"{verdict.reason} {why}{_unspoken(found)}.")
+    score = found.score
+    against = _weighted_against(found)
+    if not (0.0 <= score <= 1.0 and 0.0 <= against <= 1.0):
+        reason = "The samples have a score that is not a probability; nothing was concluded."
+        return CheckError(claim, BackendFailed.code, reason, Basis.CONSISTENCY)
+    counted = f"of {found.n} samples{_unspoken(found)}"
+    supports = score >= at.support
+    if not supports and score >= at.unsupported:
+        low, high = (
+            _against(score, at.unsupported, reached=True),
+            _against(score, at.support, reached=False),
+        )
+        why = f"The agreement {counted} settles nothing ({low}, {high})."
+        return replace(verdict, reason=f"{verdict.reason} {why}")
+    mark = _against(score, at.support if supports else at.unsupported, reached=supports)
+    said = (
+        f"The agreement {counted} supports it ({mark})"
+        if supports
+        else f"The agreement {counted} does not bear it out ({mark})"
+    )
+    evidence: EvidenceSpan | None = None
+    coverage, before = found.coverage, "No source was read."
+    if not isinstance(verdict, Unverifiable):
+        evidence, coverage = verdict.evidence, verdict.coverage
+        before = f"The sources leave it unsure ({verdict.support:.2f})."
+    return (Supported if supports else Unsupported)(
+        claim=claim,
+        support=score,
+        contradiction=against,
+        evidence=evidence,
+        coverage=coverage,
+        reason=f"{before} {said}; consistency is not truth.",
+        citation=verdict.citation,
+        basis=Basis.CONSISTENCY,
+        consistency=found,
+    )
+
+
+def _weighted_against(found: Consistency) -> float:
+    total = sum(sample.count for sample in found.samples)
+    if not total:
+        return 0.0
+    return sum(sample.count * sample.against for sample in found.samples) / total
+
+
+def _unspoken(found: Consistency) -> str:
+    silent = [f"{found.refused} declined"] * bool(found.refused)
+    silent += [f"{found.empty} empty"] * bool(found.empty)
+    return f" ({', '.join(silent)})" if silent else ""
 
 
 def _scores(assessment: Assessment, scored: Scored) -> Iterator[float]:

@@ -360,17 +360,79 @@ class Failed:
 Outcome = Scored | NoEvidence | Skipped | Failed
 
 
+class ScorerName(StrEnum):
+    """How agreement between an answer and samples of it is measured."""
+
+    NLI = "nli"  # how far each sample supports a claim, by the NLI model
+    SEMANTIC_ENTROPY = "semantic_entropy"  # who says the same, by entailment both ways
+    VALUES = "values"  # who states the same number, date or name
+
+
+@dataclass(frozen=True, slots=True)
+class SampleScore:
+    """What one distinct sample says of a claim.
+
+    Attributes:
+        sample: Index, from 0, of the first of these samples in the order they were given.
+        count: How many samples were equal to it, itself included.
+        support: How far it speaks for the claim, in [0, 1].
+        against: How far it speaks against it, in [0, 1].
+        cluster: Which meaning it has, for scorers that cluster; 0 is the answer's own.
+    """
+
+    sample: int
+    count: int
+    support: float
+    against: float
+    cluster: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How far samples of the same model's answer agree with a claim.
+
+    Consistency is not truth: a model that is wrong in the same way each time is consistent.
+
+    Attributes:
+        score: Support by the samples, in [0, 1]; None when no sample could be read.
+        n: Samples read, equal ones each counted.
+        distinct: Different texts among them.
+        refused: Samples in which the model declined. They speak neither for nor against.
+        empty: Samples without text. Likewise.
+        samples: The detail, in the order the samples came.
+        coverage: Windows of the samples that were read for the claim; a sample counts as a source.
+        entropy: Semantic entropy of the samples in nats, for scorers that cluster.
+    """
+
+    scorer: ScorerName
+    score: float | None
+    n: int
+    distinct: int
+    refused: int = 0
+    empty: int = 0
+    samples: tuple[SampleScore, ...] = ()
+    coverage: Coverage = Coverage(0, 0, 0, 0)
+    entropy: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """What was found out about one claim, before any threshold was applied.
 
     Thresholds belong to the policy. Keeping scores and thresholds apart is what lets a record be
     decided again under another policy.
+
+    Attributes:
+        outcome: What the sources said.
+        citations: What the sources it cites said.
+        consistency: What samples of the answer said, ``Failed`` when they could not be had or
+            read, None when nobody asked for them.
     """
 
     claim: Claim
     outcome: Outcome
     citations: tuple[CitationScore, ...] = ()
+    consistency: Consistency | Failed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +465,14 @@ class CitationStatus(StrEnum):
     UNCITED = "uncited"  # it names none
 
 
+class Basis(StrEnum):
+    """What a verdict rests on."""
+
+    EVIDENCE = "evidence"  # the sources, or that there are none
+    CONSISTENCY = "consistency"  # samples of the same model's answer, which is not truth
+    JUDGE = "judge"  # another model's reading
+
+
 VerdictLabel = Literal[
     "supported", "contradicted", "unsupported", "unverifiable", "not_checkworthy", "error"
 ]
@@ -410,21 +480,35 @@ VerdictLabel = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Supported:
-    """A source says so."""
+    """A source says so; or, where ``basis`` says consistency, samples of the answer do.
+
+    Attributes:
+        support: Of what the verdict rests on: the best window's entailment, or the samples' score.
+        contradiction: Likewise.
+        evidence: The passage, or None when no source was read.
+        coverage: Of the sources; of the samples when no source was read.
+        consistency: What the samples said, when that is what the verdict rests on.
+    """
 
     label: ClassVar[VerdictLabel] = "supported"
     claim: Claim
     support: float
     contradiction: float
-    evidence: EvidenceSpan
+    evidence: EvidenceSpan | None
     coverage: Coverage
     reason: str
     citation: CitationStatus
+    basis: Basis = Basis.EVIDENCE
+    consistency: Consistency | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """A source says otherwise. ``conflict`` is set when another says so: that goes to review."""
+    """A source says otherwise. ``conflict`` is set when another says so: that goes to review.
+
+    Samples of the answer never contradict a claim: that a model says something else the next time
+    shows that it does not know, and not that the claim is false.
+    """
 
     label: ClassVar[VerdictLabel] = "contradicted"
     claim: Claim
@@ -437,30 +521,38 @@ class Contradicted:
     conflict: bool = False
     supporting: EvidenceSpan | None = None
     mismatches: tuple[ValueMismatch, ...] = ()
+    basis: Basis = Basis.EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """Evidence was read and none supports it. ``evidence`` is the nearest there was."""
+    """Evidence was read and none supports it; or samples of the answer do not bear it out.
+
+    ``evidence`` is the nearest there was, None when no source was read. The scores and
+    ``consistency`` are as on :class:`Supported`.
+    """
 
     label: ClassVar[VerdictLabel] = "unsupported"
     claim: Claim
     support: float
     contradiction: float
-    evidence: EvidenceSpan
+    evidence: EvidenceSpan | None
     coverage: Coverage
     reason: str
     citation: CitationStatus
+    basis: Basis = Basis.EVIDENCE
+    consistency: Consistency | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unverifiable:
-    """There was no evidence to read."""
+    """There was no evidence to read, and samples, where there were any, settled nothing."""
 
     label: ClassVar[VerdictLabel] = "unverifiable"
     claim: Claim
     reason: str
     citation: CitationStatus
+    basis: Basis = Basis.EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +572,7 @@ class CheckError:
     claim: Claim
     code: str
     reason: str
+    basis: Basis = Basis.EVIDENCE
 
 
 Verdict = Supported | Contradicted | Unsupported | Unverifiable | NotCheckworthy | CheckError
@@ -496,3 +589,23 @@ class Thresholds:
 
     support: float
     contradiction: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyThresholds:
+    """Where the samples' score becomes a verdict, and on which claims it may. Never rounded.
+
+    Attributes:
+        support: Score from which (``>=``) the samples support a claim.
+        unsupported: Score below which (``<``) they do not bear it out. Between the two nothing is
+            concluded from them.
+        min_samples: Samples read below which nothing is concluded.
+        grey: Support by the sources, from the first number up to below the second, at which their
+            reading counts as unsure and the samples may decide. None: only where there is no
+            source to read.
+    """
+
+    support: float
+    unsupported: float
+    min_samples: int = 3
+    grey: tuple[float, float] | None = None

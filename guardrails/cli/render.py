@@ -17,6 +17,7 @@ from rich.text import Text
 from guardrails.report import Disposition
 from policies.types import Action
 from verifiers.types import (
+    Basis,
     CheckError,
     Contradicted,
     NotCheckworthy,
@@ -239,7 +240,8 @@ def _evidence(
 ) -> Iterable[Text]:
     match verdict:
         case Supported():
-            yield _place("evidence", verdict.evidence, titles)
+            if verdict.evidence is not None:
+                yield _place("evidence", verdict.evidence, titles)
         case Contradicted():
             yield _place("against", verdict.evidence, titles)
             if verdict.supporting is not None:
@@ -250,13 +252,17 @@ def _evidence(
                 place = f" ({visible(where.source_id)} {where.span.start}:{where.span.end})"
                 yield said.append(place, style="dim")
         case Unsupported():
-            yield _place("nearest", verdict.evidence, titles)
+            if verdict.evidence is not None:
+                yield _place("nearest", verdict.evidence, titles)
         case _:
             assert_never(verdict)
+    if verdict.basis is not Basis.EVIDENCE:
+        yield Text(f"rests on {verdict.basis.value}: {visible(verdict.reason)}", style="yellow")
     coverage = verdict.coverage
+    read = "samples" if verdict.evidence is None else "sources"
     yield Text(
         f"read {coverage.windows_read} of {coverage.windows_total} windows"
-        f" in {coverage.sources_read} of {coverage.sources_total} sources",
+        f" in {coverage.sources_read} of {coverage.sources_total} {read}",
         style="dim" if coverage.complete else "yellow",
     )
 
