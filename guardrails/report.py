@@ -13,22 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from guardrails._report_dict import attempt_dict, claim_dict, usage_dict
 from policies.types import Action, AnswerFacts, Decision, Spent
-from verifiers.types import (
-    CheckError,
-    Contradicted,
-    NotCheckworthy,
-    Supported,
-    Unsupported,
-    Unverifiable,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from policies.types import ClaimDecision
-    from verifiers.types import EvidenceSpan, Source, Span, Verdict, Verification
+    from verifiers.types import Source, Span, Verdict, Verification
 
 T = TypeVar("T")
 
@@ -241,7 +234,7 @@ class Report:
             "question": self.question,
             "answer": self.answer,
             "text": self.text,
-            "claims": [_claim_dict(entry) for entry in self.decision.claims],
+            "claims": [claim_dict(entry) for entry in self.decision.claims],
             "rules": [
                 {
                     "rule": hit.rule,
@@ -251,7 +244,7 @@ class Report:
                 }
                 for hit in self.decision.hits
             ],
-            "attempts": [_attempt_dict(attempt) for attempt in self.attempts],
+            "attempts": [attempt_dict(attempt) for attempt in self.attempts],
             "sources": [
                 {
                     "id": source.id,
@@ -275,7 +268,7 @@ class Report:
             },
             "pairs": self.verification.pairs,
             "pairs_scored": self.verification.pairs_scored,
-            "usage": _usage_dict(self.usage),
+            "usage": usage_dict(self.usage),
             "seconds": dict(self.seconds),
             "removed": [[span.start, span.end] for span in self.removed],
             "review_id": self.review_id,
@@ -311,90 +304,3 @@ class Guarded(Generic[T]):
     def action(self) -> Action:
         """The most severe action over all choices."""
         return max((report.action for report in self.reports), key=lambda action: action.severity)
-
-
-def _usage_dict(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost_usd": usage.cost_usd,
-    }
-
-
-def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "answer": attempt.answer,
-        "action": attempt.decision.action.value if attempt.decision else None,
-        "model": attempt.model,
-        "response_id": attempt.response_id,
-        "finish_reason": attempt.finish_reason,
-        "tool_calls": attempt.tool_calls,
-        "usage": _usage_dict(attempt.usage),
-        "seconds": dict(attempt.seconds),
-        "failure": None
-        if attempt.failure is None
-        else {
-            "code": attempt.failure.code,
-            "kind": attempt.failure.kind,
-            "message": attempt.failure.message,
-            "status": attempt.failure.status,
-        },
-    }
-
-
-def _evidence_dict(evidence: EvidenceSpan | None) -> dict[str, Any] | None:
-    if evidence is None:
-        return None
-    return {
-        "source": evidence.source_id,
-        "span": [evidence.span.start, evidence.span.end],
-        "text": evidence.text,
-    }
-
-
-def _claim_dict(entry: ClaimDecision) -> dict[str, Any]:
-    verdict = entry.verdict
-    claim = verdict.claim
-    out: dict[str, Any] = {
-        "id": claim.id,
-        "span": [claim.span.start, claim.span.end],
-        "text": claim.text,
-        "kind": claim.kind.value,
-        "facets": sorted(facet.value for facet in claim.facets),
-        "verdict": verdict.label,
-        "action": entry.action.value,
-        "rule": entry.rule,
-    }
-    match verdict:
-        case Supported() | Contradicted() | Unsupported():
-            out |= {
-                "reason": verdict.reason,
-                "basis": verdict.basis.value,
-                "citation": verdict.citation.value,
-                "support": verdict.support,
-                "contradiction": verdict.contradiction,
-                "evidence": _evidence_dict(verdict.evidence),
-                "coverage": {
-                    "windows_read": verdict.coverage.windows_read,
-                    "windows_total": verdict.coverage.windows_total,
-                    "sources_read": verdict.coverage.sources_read,
-                    "sources_total": verdict.coverage.sources_total,
-                },
-            }
-            if isinstance(verdict, Contradicted):
-                out |= {
-                    "conflict": verdict.conflict,
-                    "supporting": _evidence_dict(verdict.supporting),
-                    "mismatches": [
-                        {"kind": mismatch.kind.value, "message": mismatch.message}
-                        for mismatch in verdict.mismatches
-                    ],
-                }
-        case Unverifiable():
-            out |= {"reason": verdict.reason, "citation": verdict.citation.value}
-        case NotCheckworthy():
-            out |= {"reason": verdict.reason.value}
-        case CheckError():
-            out |= {"reason": verdict.reason, "code": verdict.code}
-    return out

@@ -1,0 +1,109 @@
+"""A report as plain data. Imported through :mod:`guardrails.report` alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verifiers.types import (
+    CheckError,
+    Contradicted,
+    NotCheckworthy,
+    Supported,
+    Unsupported,
+    Unverifiable,
+)
+
+if TYPE_CHECKING:
+    from guardrails.report import Attempt, Usage
+    from policies.types import ClaimDecision
+    from verifiers.types import EvidenceSpan
+
+
+def usage_dict(usage: Usage) -> dict[str, Any]:
+    """Tokens and cost; null is unknown."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_usd": usage.cost_usd,
+    }
+
+
+def attempt_dict(attempt: Attempt) -> dict[str, Any]:
+    """One attempt, its text included."""
+    return {
+        "number": attempt.number,
+        "answer": attempt.answer,
+        "action": attempt.decision.action.value if attempt.decision else None,
+        "model": attempt.model,
+        "response_id": attempt.response_id,
+        "finish_reason": attempt.finish_reason,
+        "tool_calls": attempt.tool_calls,
+        "usage": usage_dict(attempt.usage),
+        "seconds": dict(attempt.seconds),
+        "failure": None
+        if attempt.failure is None
+        else {
+            "code": attempt.failure.code,
+            "kind": attempt.failure.kind,
+            "message": attempt.failure.message,
+            "status": attempt.failure.status,
+        },
+    }
+
+
+def _evidence_dict(evidence: EvidenceSpan | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    return {
+        "source": evidence.source_id,
+        "span": [evidence.span.start, evidence.span.end],
+        "text": evidence.text,
+    }
+
+
+def claim_dict(entry: ClaimDecision) -> dict[str, Any]:
+    """One claim with its verdict, evidence and action."""
+    verdict = entry.verdict
+    claim = verdict.claim
+    out: dict[str, Any] = {
+        "id": claim.id,
+        "span": [claim.span.start, claim.span.end],
+        "text": claim.text,
+        "kind": claim.kind.value,
+        "facets": sorted(facet.value for facet in claim.facets),
+        "verdict": verdict.label,
+        "action": entry.action.value,
+        "rule": entry.rule,
+    }
+    match verdict:
+        case Supported() | Contradicted() | Unsupported():
+            out |= {
+                "reason": verdict.reason,
+                "basis": verdict.basis.value,
+                "citation": verdict.citation.value,
+                "support": verdict.support,
+                "contradiction": verdict.contradiction,
+                "evidence": _evidence_dict(verdict.evidence),
+                "coverage": {
+                    "windows_read": verdict.coverage.windows_read,
+                    "windows_total": verdict.coverage.windows_total,
+                    "sources_read": verdict.coverage.sources_read,
+                    "sources_total": verdict.coverage.sources_total,
+                },
+            }
+            if isinstance(verdict, Contradicted):
+                out |= {
+                    "conflict": verdict.conflict,
+                    "supporting": _evidence_dict(verdict.supporting),
+                    "mismatches": [
+                        {"kind": mismatch.kind.value, "message": mismatch.message}
+                        for mismatch in verdict.mismatches
+                    ],
+                }
+        case Unverifiable():
+            out |= {"reason": verdict.reason, "citation": verdict.citation.value}
+        case NotCheckworthy():
+            out |= {"reason": verdict.reason.value}
+        case CheckError():
+            out |= {"reason": verdict.reason, "code": verdict.code}
+    return out
