@@ -17,7 +17,7 @@ from guardrails.report import Usage
 from policies.types import AnswerFacts
 from verifiers.types import Citation, Span
 
-__all__ = ["Choice", "Reading", "read", "with_choice", "with_texts"]
+__all__ = ["Choice", "Reading", "read", "read_usage", "with_choice", "with_texts"]
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 _REFUSED = frozenset({"content_filter", "refusal", "safety"})
@@ -96,7 +96,7 @@ def read(response: object) -> Reading:
         )
     return Reading(
         choices,
-        _usage(get(response, "usage")),
+        read_usage(response),
         _name(get(response, "model")),
         _name(get(response, "id")),
     )
@@ -135,6 +135,11 @@ def _finish(reason: object) -> tuple[str | None, int, bool]:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def read_usage(response: object) -> Usage:
+    """What the provider charged for, whatever else the response is."""
+    return _usage(get(response, "usage"))
 
 
 def _usage(usage: object) -> Usage:

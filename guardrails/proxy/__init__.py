@@ -1,0 +1,1 @@
+"""The proxy: OpenAI's and Anthropic's APIs in front of providers, every answer checked."""

@@ -1,0 +1,73 @@
+"""Stream events of the three protocols on the wire: reading, writing, and knowing the last one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from guardrails.proxy.sse import write_event
+from guardrails.proxy.upstream import JSON, UpstreamFailed, Wire
+
+_ERRORS: Final = range(400, 600)
+
+DONE: Final = write_event(b"[DONE]")
+
+
+def encode(event: JSON, wire: Wire) -> bytes:
+    """An event as it stands on the wire."""
+    return write_event(orjson.dumps(event), "" if wire == "chat" else str(event.get("type", "")))
+
+
+def read_event(data: bytes) -> JSON:
+    """The JSON of an event.
+
+    Raises:
+        UpstreamFailed: If it is none, or says that the provider failed.
+    """
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamFailed(
+            "The provider sent an event that is no JSON; the stream was given up.",
+            status=502,
+            hint="Look at what answers at the deployment's api_base.",
+        ) from error
+    if not isinstance(found, dict):
+        raise UpstreamFailed(
+            "The provider sent an event that is no object; the stream was given up.",
+            status=502,
+            hint="Look at what answers at the deployment's api_base.",
+        )
+    if found.get("type") == "error" or (found.get("error") and "choices" not in found):
+        raise UpstreamFailed(
+            "The provider ended its stream with an error.",
+            status=_status_of(found),
+            hint="The provider's own error is passed on.",
+            event=found,
+        )
+    return found
+
+
+def _status_of(event: JSON) -> int | None:
+    error = event.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and code in _ERRORS else None
+
+
+def ends(event: JSON, wire: Wire) -> bool:
+    """Whether an event says that the answer is whole."""
+    if wire == "messages":
+        return event.get("type") == "message_stop"
+    if wire == "responses":
+        return event.get("type") in {
+            "response.completed",
+            "response.incomplete",
+            "response.failed",
+            "response.cancelled",
+        }
+    # Some servers leave [DONE] out.
+    choices = event.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
+    )
