@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from policies.errors import Problem
 from policies.schema import Policy
 from policies.types import Action
-from verifiers.types import ClaimKind, Facet
+from verifiers.types import ClaimKind, Facet, ScorerName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +66,10 @@ def _message(  # noqa: C901, PLR0911 - a table of sentences
             return f"unknown key; allowed: {', '.join(allowed)}{nearest(path[-1], allowed)}"
         case "enum" if path[:-1][-1:] == ("kinds",):
             return f"unknown kind of claim; allowed: {', '.join(_KINDS)}{nearest(path[-1], _KINDS)}"
+        case "enum" if path[-1:] == ("scorer",):
+            allowed = [name.value for name in ScorerName]
+            hint = nearest(detail["input"], allowed)
+            return f"{given} is no scorer; allowed: {', '.join(allowed)}{hint}"
         case "enum":
             hint = nearest(detail["input"], _ACTIONS)
             return f"{given} is not an action; allowed: {', '.join(_ACTIONS)}{hint}"

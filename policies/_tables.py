@@ -14,6 +14,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from policies._second import (  # noqa: TC001 - pydantic reads annotations
+    ConsistencyChanges,
+    JudgeChanges,
+)
 from policies._values import (
     Attempts,
     Count,
@@ -182,6 +186,8 @@ class RouteRules(KindRules):
     on_cut: OnAnswer | None = None
     kinds: Kinds | None = None
     answer: AnswerChanges | None = None
+    consistency: ConsistencyChanges | None = None
+    judge: JudgeChanges | None = None
     limits: LimitChanges | None = None
     after_attempts: FinalAction | None = None
     refusal: Text | None = None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _LOW_SUPPORT = 0.5
 _HIGH_CONTRADICTION = 0.9
 _HURRIED = 1.0
+_COLD = 0.3
+_LOW_FLOOR = 0.05
 _NOT_CLEAN = (
     ("on_contradicted", "claims the sources contradict"),
     ("on_conflict", "claims on which the sources disagree"),
@@ -77,6 +79,8 @@ def _lint_one(policy: Policy) -> Iterator[Finding]:
         yield Finding("fail-open", "on_cut", text)
     yield from _lint_attempts(policy)
     yield from _lint_answer(policy)
+    yield from _lint_consistency(policy)
+    yield from _lint_judge(policy)
 
 
 def _never_blocks(policy: Policy) -> Iterator[Finding]:
@@ -168,3 +172,57 @@ def _lint_answer(policy: Policy) -> Iterator[Finding]:
     if limited and rules.action.severity <= min(counted):
         text = f"adds nothing: every claim it counts asks for {rules.action.value} or more anyway"
         yield Finding("no-effect", "answer.action", text)
+
+
+def _lint_consistency(policy: Policy) -> Iterator[Finding]:
+    rules = policy.consistency
+    if rules.when == "never":
+        return
+    if rules.on_consistent == rules.on_inconsistent == "keep":
+        text = "samples are paid for and may change no verdict; write when: never"
+        yield Finding("no-effect", "consistency.on_consistent", text)
+    if (
+        rules.on_consistent == "supported"
+        and rules.when in {"no_evidence", "both"}
+        and policy.on_supported is Action.PASS
+    ):
+        text = (
+            "a claim without a source passes when the model repeats it, and a model can be wrong "
+            "the same way each time; write keep to let samples only find fault"
+        )
+        yield Finding("fail-open", "consistency.on_consistent", text)
+    if rules.temperature is not None and rules.temperature < _COLD:
+        text = f"at a temperature of {rules.temperature:g} samples are alike, so all is consistent"
+        yield Finding("fail-open", "consistency.temperature", text)
+    yield from _lint_second("consistency", rules.seconds, rules.cost_usd, policy)
+
+
+def _lint_judge(policy: Policy) -> Iterator[Finding]:
+    rules = policy.judge
+    if rules.when == "never":
+        return
+    if not (rules.may_raise or rules.may_lower):
+        text = "the judge is paid for and may change no verdict; write when: never"
+        yield Finding("no-effect", "judge.may_raise", text)
+    if rules.may_raise and rules.floor < _LOW_FLOOR:
+        text = (
+            f"at {rules.floor:g} a judge that a text has talked round can support any claim with "
+            "any passage"
+        )
+        yield Finding("fail-open", "judge.floor", text)
+    yield from _lint_second("judge", rules.seconds, rules.cost_usd, policy)
+
+
+def _lint_second(
+    table: str, seconds: float | None, cost_usd: float | None, policy: Policy
+) -> Iterator[Finding]:
+    whole = policy.limits.seconds
+    if seconds is not None and seconds < _HURRIED:
+        text = f"{seconds:g} seconds are over before most models have answered once"
+        yield Finding("budget", f"{table}.seconds", text)
+    elif whole is not None and seconds is not None and seconds > whole:
+        text = f"limits.seconds ends it after {whole:g} seconds, the call itself included"
+        yield Finding("budget", f"{table}.seconds", text)
+    if cost_usd is None:
+        text = "no limit on what it may cost; write how many dollars one call may spend on it"
+        yield Finding("cost", f"{table}.cost_usd", text)

@@ -10,8 +10,12 @@ from verifiers.aggregate import judge
 from verifiers.types import (
     CheckError,
     CitationStatus,
+    ConsistencyThresholds,
     Contradicted,
+    JudgeThresholds,
+    NoEvidence,
     NotCheckworthy,
+    Scored,
     Supported,
     Thresholds,
     Unsupported,
@@ -41,6 +45,55 @@ def thresholds_for(claim: Claim, policy: Policy) -> Thresholds:
     )
 
 
+def samples_for(assessment: Assessment, policy: Policy) -> ConsistencyThresholds | None:
+    """Where agreement between samples becomes a verdict on this claim; None where it never may.
+
+    Args:
+        assessment: Whether there was evidence chooses what ``consistency.when`` says of it.
+        policy: A policy as it stands on one route.
+    """
+    rules = policy.consistency
+    match rules.when:
+        case "never":
+            return None
+        case "no_evidence":
+            wanted = isinstance(assessment.outcome, NoEvidence)
+        case "grey":
+            wanted = isinstance(assessment.outcome, Scored)
+        case "both":
+            wanted = True
+        case _:
+            assert_never(rules.when)
+    if not wanted:
+        return None
+    return ConsistencyThresholds(
+        support=rules.support,
+        unsupported=rules.unsupported,
+        min_samples=rules.min_samples,
+        grey=rules.grey,
+        may_raise=rules.on_consistent == "supported",
+        may_lower=rules.on_inconsistent == "unsupported",
+    )
+
+
+def opinions_for(policy: Policy) -> JudgeThresholds | None:
+    """How far a judge is believed; None where it is not asked.
+
+    Args:
+        policy: A policy as it stands on one route.
+    """
+    rules = policy.judge
+    if rules.when == "never":
+        return None
+    return JudgeThresholds(
+        grey=rules.grey,
+        unsupported=rules.when == "unsupported",
+        floor=rules.floor,
+        may_raise=rules.may_raise,
+        may_lower=rules.may_lower,
+    )
+
+
 def counts_as_unsupported(verdict: Verdict) -> bool:
     """Whether the answer-level limits count this claim: evidence was there and did not carry it."""
     return isinstance(verdict, Unsupported | Contradicted | CheckError)
@@ -57,7 +110,12 @@ class Found:
     def of(cls, assessment: Assessment, policy: Policy) -> Found:
         """Judge the claim, and ask every rule about it."""
         claim = assessment.claim
-        verdict = judge(assessment, thresholds_for(claim, policy))
+        verdict = judge(
+            assessment,
+            thresholds_for(claim, policy),
+            samples_for(assessment, policy),
+            opinions_for(policy),
+        )
         return cls(verdict, tuple(_asked(verdict, policy)))
 
     @property

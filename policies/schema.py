@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from policies._second import ConsistencyRules, JudgeRules
 from policies._tables import AnswerRules, Kinds, Limits, ReviewRules, Routes, Table, ThresholdTable
 from policies._values import (
     FinalAction,
@@ -106,6 +107,9 @@ class Policy(Table):
 
     kinds: Kinds = Field(default_factory=FrozenDict)
     answer: AnswerRules = AnswerRules()
+
+    consistency: ConsistencyRules = ConsistencyRules()
+    judge: JudgeRules = JudgeRules()
 
     limits: Limits = Limits()
     after_attempts: FinalAction = Action.REDACT

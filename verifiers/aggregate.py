@@ -1,4 +1,4 @@
-"""From what was found out about a claim to a verdict, by five named rules.
+"""From what was found out about a claim to a verdict, by six named rules.
 
 ``passage supports``
     One passage whose entailment reaches ``thresholds.support`` is enough to support a claim.
@@ -18,6 +18,8 @@
     draws: samples of the same model's answer that support the claim make it ``supported``, samples
     that do not bear it out make it ``unsupported``, and anything between changes nothing. The
     verdict says that it rests on consistency, which is not truth. What a source decided stays.
+``a judge quotes``
+    Only where all this left a claim with evidence unsettled; see :mod:`verifiers.opinions`.
 
 Every comparison is ``>=`` on the score as it came. Scores that are not probabilities, and
 thresholds that are not, make a ``CheckError``: they never read as clean. Reasons hold scores and
@@ -30,6 +32,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from verifiers.errors import BackendFailed, VerifierError
+from verifiers.opinions import unsettled_by, with_judgement
 from verifiers.types import (
     Basis,
     CheckError,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
         ConsistencyThresholds,
         Coverage,
         EvidenceSpan,
+        JudgeThresholds,
         Span,
         Thresholds,
         ValueMismatch,
@@ -65,6 +69,7 @@ def judge(
     assessment: Assessment,
     thresholds: Thresholds,
     samples: ConsistencyThresholds | None = None,
+    opinions: JudgeThresholds | None = None,
 ) -> Verdict:
     """The verdict on one claim. Pure, and total: it raises for no assessment.
 
@@ -72,7 +77,28 @@ def judge(
         assessment: What was found out, before any threshold.
         thresholds: Where the sources' scores become verdicts, each in (0, 1].
         samples: Where the samples' score does; None leaves samples out of it.
+        opinions: How far a model that read the sources is believed; None leaves it out of it.
     """
+    verdict = _judge_both(assessment, thresholds, samples)
+    if opinions is None or assessment.judgement is None:
+        return verdict
+    return with_judgement(verdict, assessment.judgement, assessment.outcome, opinions)
+
+
+def wants_judge(
+    assessment: Assessment,
+    thresholds: Thresholds,
+    samples: ConsistencyThresholds | None,
+    opinions: JudgeThresholds,
+) -> bool:
+    """Whether a judge could change the verdict: evidence was read, and it settled nothing."""
+    return unsettled_by(_judge_both(assessment, thresholds, samples), opinions) is not None
+
+
+def _judge_both(
+    assessment: Assessment, thresholds: Thresholds, samples: ConsistencyThresholds | None
+) -> Verdict:
+    """By the sources, and where they leave it open by the samples."""
     verdict = _judge_sources(assessment, thresholds)
     if samples is None or assessment.consistency is None:
         return verdict
@@ -243,11 +269,13 @@ def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThres
         why = f"The agreement {counted} settles nothing ({low}, {high})."
         return replace(verdict, reason=f"{verdict.reason} {why}")
     mark = _against(score, at.support if supports else at.unsupported, reached=supports)
-    said = (
+    told = (
         f"The agreement {counted} supports it ({mark})"
         if supports
         else f"The agreement {counted} does not bear it out ({mark})"
     )
+    if not (at.may_raise if supports else at.may_lower):
+        return replace(verdict, reason=f"{verdict.reason} {told}, which the policy lets be.")
     evidence: EvidenceSpan | None = None
     coverage, before = found.coverage, "No source was read."
     if not isinstance(verdict, Unverifiable):
@@ -259,7 +287,7 @@ def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThres
         contradiction=against,
         evidence=evidence,
         coverage=coverage,
-        reason=f"{before} {said}; consistency is not truth.",
+        reason=f"{before} {told}; consistency is not truth.",
         citation=verdict.citation,
         basis=Basis.CONSISTENCY,
         consistency=found,

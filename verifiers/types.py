@@ -416,6 +416,22 @@ class Consistency:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a model that was asked to read the sources said of a claim, in every pass alike.
+
+    Attributes:
+        label: What it said. A judge finds passages; that there is no source it cannot say.
+        quote: The passage it named, found in a source word for word. Always there when the label
+            is ``supported`` or ``contradicted``.
+        model: The judge, as configured.
+    """
+
+    label: Literal["supported", "contradicted", "unsupported"]
+    quote: EvidenceSpan | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """What was found out about one claim, before any threshold was applied.
 
@@ -427,12 +443,15 @@ class Assessment:
         citations: What the sources it cites said.
         consistency: What samples of the answer said, ``Failed`` when they could not be had or
             read, None when nobody asked for them.
+        judgement: What another model said of the claim and the sources, ``Failed`` when it gave
+            nothing that can be used, None when nobody asked it.
     """
 
     claim: Claim
     outcome: Outcome
     citations: tuple[CitationScore, ...] = ()
     consistency: Consistency | Failed | None = None
+    judgement: Judgement | Failed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -603,9 +622,34 @@ class ConsistencyThresholds:
         grey: Support by the sources, from the first number up to below the second, at which their
             reading counts as unsure and the samples may decide. None: only where there is no
             source to read.
+        may_raise: Whether agreement may make a claim a supported one.
+        may_lower: Whether disagreement may make it an unsupported one.
     """
 
     support: float
     unsupported: float
     min_samples: int = 3
     grey: tuple[float, float] | None = None
+    may_raise: bool = True
+    may_lower: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeThresholds:
+    """On which claims a judge is asked, and how far it is believed.
+
+    Attributes:
+        grey: Support by the sources, from the first number up to below the second, at which their
+            reading counts as unsure.
+        unsupported: Ask about every unsupported claim, not only those in the grey zone.
+        floor: The least support (``>=``) the reading gave the passage the judge quotes. Below it
+            the judge is not believed that the passage supports the claim.
+        may_raise: Whether an unsupported claim may become a supported one.
+        may_lower: Whether a claim may become an unsupported or contradicted one.
+    """
+
+    grey: tuple[float, float]
+    unsupported: bool = False
+    floor: float = 0.1
+    may_raise: bool = True
+    may_lower: bool = True

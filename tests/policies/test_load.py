@@ -337,7 +337,7 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_digest_is_pinned() -> None:
     """The digest of a policy does not change between releases without being noticed."""
     assert Policy(name="pinned").digest == (
-        "v1:b2:85d30f331b21172a7fce87b7ed90181d837af6312b5af15e56b382ed154ab1f4"
+        "v1:b2:0b339feb33d8c3651e8c48aab69f3082664ebc8bc456fdb0c7945b4f4105a774"
     )
 
 
