@@ -17,7 +17,14 @@
         ├── ReviewConflict              GR311  a review item is not in the state asked of it
         ├── RecordInvalid               GR312  not a record, or of a version we do not know
         ├── TimedOut                    GR313  a deadline of ours passed
-        └── StreamingUnsupported        GR314  ``stream=True`` is not available here
+        ├── StreamingUnsupported        GR314  ``stream=True`` is not available here
+        └── RequestRefused              GR320  the proxy refused a request before any work
+            ├── NotAuthenticated        GR321  no key, or not a valid one
+            ├── NotAllowed              GR322  the key may not do this
+            ├── RequestTooLarge         GR323  the body, or something in it, is over a limit
+            ├── TooManyRequests         GR324  over the key's rate, or all places are taken
+            ├── Unavailable             GR325  starting, shutting down, or without its store
+            └── NoSuchRoute             GR326  nothing there, or not with this method
 
 Codes are stable. Messages say what happened, what was done and what to do, and hold no user text.
 """
@@ -175,3 +182,81 @@ class StreamingUnsupported(GuardrailsError):
     """``stream=True`` is not available here. Nothing was sent."""
 
     code = "GR314"
+
+
+class RequestRefused(GuardrailsError):
+    """The proxy refused a request before any work; this very class, one that makes no sense.
+
+    Attributes:
+        status: The HTTP status it is answered with.
+        retry_after: Seconds after which the same request may succeed, or None.
+        param: Where in the request the fault is, as far as it can be named.
+    """
+
+    code = "GR320"
+
+    status: int = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.retry_after = retry_after
+
+
+class NotAuthenticated(RequestRefused):
+    """No key was given, or one that is unknown, revoked or expired. Never says which."""
+
+    code = "GR321"
+    status = 401
+
+
+class NotAllowed(RequestRefused):
+    """The key is valid and may not do this."""
+
+    code = "GR322"
+    status = 403
+
+
+class RequestTooLarge(RequestRefused):
+    """The body, or something in it, is over a limit of the settings."""
+
+    code = "GR323"
+    status = 413
+
+
+class TooManyRequests(RequestRefused):
+    """Over the key's rate, or all places to work and to wait are taken."""
+
+    code = "GR324"
+    status = 429
+
+
+class Unavailable(RequestRefused):
+    """The proxy cannot work right now: it shuts down, or its store does not answer."""
+
+    code = "GR325"
+    status = 503
+
+
+class NoSuchRoute(RequestRefused):
+    """There is nothing at this path, or not with this method.
+
+    Attributes:
+        allow: The methods that there are, when it is the method.
+    """
+
+    code = "GR326"
+    status = 404
+
+    def __init__(self, message: str, *, hint: str = "", allow: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.allow = allow
+        if allow:
+            self.status = 405

@@ -14,11 +14,13 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from guardrails._proxy_settings import ProxySettings
+from guardrails._proxy_settings import Section as _Section
 from guardrails.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -45,10 +47,6 @@ def state_dir() -> Path:
 
 def _default_store() -> str:
     return f"sqlite:///{(state_dir() / 'records.db').as_posix()}"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class ModelSettings(_Section):
@@ -117,6 +115,7 @@ class Settings(_Section):
     evidence: EvidenceConfig = EvidenceConfig()
     store: StoreSettings = Field(default_factory=StoreSettings)
     telemetry: TelemetrySettings = TelemetrySettings()
+    proxy: ProxySettings = ProxySettings()
 
 
 def load_settings(
@@ -213,6 +212,7 @@ class _Reader(BaseSettings):
     evidence: EvidenceConfig = EvidenceConfig()
     store: StoreSettings = StoreSettings(url=None)
     telemetry: TelemetrySettings = TelemetrySettings()
+    proxy: ProxySettings = ProxySettings()
 
 
 class _EnvironmentSource(EnvSettingsSource):
@@ -235,7 +235,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     }
     known = set(_keys(Settings))
     for name in ours:
-        key = name.removeprefix(PREFIX).lower().replace("__", ".", 1)
+        key = name.removeprefix(PREFIX).lower().replace("__", ".")
         if key not in known:
             raise ConfigInvalid(
                 f"{name} in the environment is no setting ({key!r}); nothing was loaded.",
@@ -313,6 +313,8 @@ def _section(parts: Iterable[str]) -> type[BaseModel]:
     model: type[BaseModel] = Settings
     for part in parts:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if get_origin(inner) is tuple:  # a list of tables; its indices are no fields
+            inner = get_args(inner)[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model
@@ -326,13 +328,28 @@ def _beside(
 ) -> Settings:
     """Paths written in the file are relative to the file, not to wherever the program runs."""
     changes: dict[str, Any] = {}
-    policy = settings.policy
     if "policy" in from_file and "policy" not in from_environment:
-        candidate = folder / policy
-        if candidate.is_file() and not Path(policy).is_absolute():
-            changes["policy"] = str(candidate)
+        changes["policy"] = _policy_beside(settings.policy, folder)
     spill = settings.store.spill
     in_file = "spill" in (from_file.get("store") or {})
     if in_file and spill is not None and not spill.is_absolute():
         changes["store"] = settings.store.model_copy(update={"spill": folder / spill})
-    return settings.model_copy(update=changes) if changes else settings
+    proxy, own = settings.proxy, from_file.get("proxy") or {}
+    above = from_environment.get("proxy") or {}
+    if "model_list" in own and "model_list" not in above and proxy.model_list is not None:
+        proxy = proxy.model_copy(update={"model_list": folder / proxy.model_list})
+    if "routes" in own and "routes" not in above:
+        rules = tuple(
+            rule
+            if rule.policy is None
+            else rule.model_copy(update={"policy": _policy_beside(rule.policy, folder)})
+            for rule in proxy.routes
+        )
+        proxy = proxy.model_copy(update={"routes": rules})
+    return settings.model_copy(update={**changes, "proxy": proxy})
+
+
+def _policy_beside(policy: str, folder: Path) -> str:
+    """A policy file beside the settings file, or the name as it is."""
+    candidate = folder / policy
+    return str(candidate) if candidate.is_file() else policy

@@ -47,6 +47,10 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "typer": ("guardrails.cli.",),
     "click": ("guardrails.cli.",),
     "rich": ("guardrails.cli.",),
+    "fastapi": ("guardrails.proxy.",),
+    "starlette": ("guardrails.proxy.",),
+    "uvicorn": ("guardrails.proxy.",),
+    "prometheus_client": ("guardrails.proxy.",),
     "yaml": ("policies._yaml", "guardrails.settings", "guardrails.cli."),
 }
 
@@ -60,6 +64,8 @@ HEAVY = (
     "sqlalchemy",
     "alembic",
     "bm25s",
+    "fastapi",
+    "uvicorn",
     "openai",
     "typer",
     "rich",

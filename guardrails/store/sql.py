@@ -12,8 +12,10 @@ from guardrails.errors import RecordInvalid, StoreUnavailable
 from guardrails.record import load_record
 from guardrails.store import lines, spill
 from guardrails.store.database import Database, open_database
+from guardrails.store.keys import KeyTable
 from guardrails.store.protocol import Recovered
 from guardrails.store.queue import ReviewQueue
+from guardrails.store.rates import SharedRates
 from guardrails.store.rows import CHUNK, chunks, column_text, insert_new, put_text, read_texts
 from guardrails.store.tables import record_texts, records
 from guardrails.store.tables import texts as texts_table
@@ -59,6 +61,25 @@ class SqlStore:
     def database(self) -> Database:
         """The database, for the score cache."""
         return self._db
+
+    @property
+    def keys(self) -> KeyTable:
+        """The keys of the proxy."""
+        return KeyTable(self._db, self._clock)
+
+    @property
+    def rates(self) -> SharedRates | None:
+        """The keys' rates, where replicas can share them; None on SQLite."""
+        return None if self._db.sqlite else SharedRates(self._db)
+
+    def ping(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            StoreUnavailable: If it does not answer.
+        """
+        with self._db.read() as connection:
+            connection.execute(select(1))
 
     @property
     def spilled(self) -> bool:

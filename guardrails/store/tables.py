@@ -19,9 +19,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "gr_schema"
 
 metadata = MetaData()
@@ -114,4 +115,34 @@ scores = Table(
     Column("contradiction", Float(53), nullable=False),
     Column("seen", BigInteger, nullable=False),
     Index("gr_scores_seen", "seen"),
+)
+
+# Keys of the proxy; of a key itself only a digest.
+keys = Table(
+    "gr_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("roles", Text, nullable=False),  # as JSON
+    Column("may", Text, nullable=False),  # as JSON
+    Column("created", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("rate_per_minute", Float(53)),
+    Index(
+        "gr_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+)
+
+# One row a key: when, at its rate, its next request would be due.
+rates = Table(
+    "gr_rates",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("due", BigInteger, nullable=False),
 )
