@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from verifiers.types import EvidenceSpan, Span, ValueMismatch
 from verifiers.values._exact import exact_match
+from verifiers.values._facts import Fact, Stated, facts, negated, stated
 from verifiers.values._mismatch import Difference, differences
 from verifiers.values._model import Bound, Day, Kind, Value
 from verifiers.values._parse import parse
@@ -19,7 +20,20 @@ from verifiers.values._wording import wording
 if TYPE_CHECKING:
     from verifiers.types import Claim, Window
 
-__all__ = ["Bound", "Day", "Kind", "Value", "exact_match", "mismatches", "parse"]
+__all__ = [
+    "Bound",
+    "Day",
+    "Fact",
+    "Kind",
+    "Stated",
+    "Value",
+    "exact_match",
+    "facts",
+    "mismatches",
+    "negated",
+    "parse",
+    "stated",
+]
 
 
 def mismatches(claim: Claim, evidence: Window | EvidenceSpan) -> tuple[ValueMismatch, ...]:

@@ -169,8 +169,8 @@ def _names(
         return []
     known = {t.stem for t in tokens(evidence)}
     said = {t.stem for t in claim.tokens}
-    mine = [n for n in _runs(claim, claim_text) if not any(t.stem in known for t in n)]
-    theirs = [n for n in _runs(source, evidence) if not any(t.stem in said for t in n)]
+    mine = [n for n in name_runs(claim, claim_text) if not any(t.stem in known for t in n)]
+    theirs = [n for n in name_runs(source, evidence) if not any(t.stem in said for t in n)]
     if len(mine) != 1:
         return []
     here = _name_surroundings(claim, mine[0], claim_text)
@@ -195,7 +195,7 @@ def _name_surroundings(sentence: Sentence, name: Sequence[Token], text: str) -> 
     return surroundings(sentence, Value(Kind.NUMBER, span, span.of(text)), text)
 
 
-def _runs(sentence: Sentence, text: str) -> list[Sequence[Token]]:
+def name_runs(sentence: Sentence, text: str) -> list[Sequence[Token]]:
     """Runs of capitalised words that are names: not the sentence's first word alone."""
     runs: list[list[Token]] = []
     for token in sentence.tokens:
