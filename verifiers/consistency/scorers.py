@@ -1,15 +1,16 @@
 """The three scorers behind one port: what one sample says of one claim.
 
 ``nli``
-    How far the sample supports the claim, by the NLI model, as in SelfCheckGPT-NLI (Manakul,
+    How far the sample supports the claim, by the NLI model, after SelfCheckGPT-NLI (Manakul,
     Liusie and Gales, "SelfCheckGPT", EMNLP 2023). Their score of a sentence is the mean over
     samples of the probability of contradiction, normalised over entailment and contradiction
-    alone, with the whole sample as premise. Ours differs in three ways: a long sample is read in
-    windows, as sources are, and its best window counts, since a small model reads short premises
-    better; a sample that merely does not say what the claim says counts against it too (a
-    made-up detail is mostly absent from the other samples and seldom contradicted by them), so
-    that support is the entailment; and a window that contradicts the claim takes its share off:
-    support is ``entailment x sqrt(1 - contradiction)``.
+    alone, with the whole sample as premise. Ours differs in three ways. The sample is read
+    sentence by sentence, which a small model does better. Support is the best sentence's
+    entailment, so that a sample that merely does not say what the claim says counts against it
+    too: a made-up detail is mostly absent from the other samples and seldom contradicted by
+    them. And what contradicts takes away from it: the strongest contradiction of a sentence in
+    full, numbers, dates and names that the sample states otherwise by half their share:
+    ``entailment x (1 - contradiction) x (1 - otherwise / 2)``.
 ``semantic_entropy``
     Whether the sample says the same as the claim: entailment both ways, each text read with the
     question before it. From a longer sample the sentences nearest to the claim are taken.
@@ -22,11 +23,10 @@ Scores are in [0, 1] and each depends on the claim and one sample alone.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from verifiers.types import NLIProbs, Pair, ScorerName, Source, Span, Window
+from verifiers.types import NLIProbs, Pair, ScorerName, Span, Window
 from verifiers.values import Stated, facts, negated, stated
 from verifiers.windows import narrow
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from verifiers.types import Claim
 
-    Windows = Callable[[Source, Claim], tuple[Sequence[Window], int]]
+    Windows = Callable[[str, Claim], tuple[Sequence[Window], int]]
     Sentences = Callable[[str], Sequence[Span]]
 
 # Entailment from which a text counts as saying what another says.
@@ -106,9 +106,10 @@ class Support:
     name = ScorerName.NLI
     clusters = False
 
-    def __init__(self, windows: Windows) -> None:
-        """Read samples in windows that fit the model beside the claim."""
+    def __init__(self, windows: Windows, question: str | None) -> None:
+        """Read samples in ``windows`` that fit the model beside the claim."""
         self._windows = windows
+        self._question = question or ""
 
     def judges(self, claim: Claim) -> bool:  # noqa: ARG002 - the port
         """Always."""
@@ -116,26 +117,24 @@ class Support:
 
     def ask(self, claim: Claim, text: str, earlier: Sequence[str]) -> Asked:  # noqa: ARG002 - the port
         """One pair a window."""
-        chosen, total = self._windows(Source("sample", text), claim)
+        chosen, total = self._windows(text, claim)
         pairs = tuple(Pair(window.text, claim.hypothesis) for window in chosen)
         return Asked(pairs, len(chosen), total)
 
     def hear(
         self,
-        claim: Claim,  # noqa: ARG002 - the port
-        text: str,  # noqa: ARG002 - the port
+        claim: Claim,
+        text: str,
         earlier: Sequence[str],  # noqa: ARG002 - the port
         scores: Sequence[NLIProbs],
     ) -> Heard:
-        """The best entailment, less for the worst contradiction."""
+        """The best entailment, less for what contradicts."""
         against = max((score.contradiction for score in scores), default=0.0)
         best = max((score.entailment for score in scores), default=0.0)
-        return Heard(supported(best, against), against)
-
-
-def supported(entailment: float, contradiction: float) -> float:
-    """How far a sample with these best windows supports a claim."""
-    return entailment * math.sqrt(max(0.0, 1.0 - contradiction))
+        own = facts(claim.text, known=self._question)
+        said = [stated(fact, text) is Stated.OTHER for fact in own]
+        otherwise = sum(said) / len(said) if said else 0.0
+        return Heard(best * (1.0 - against) * (1.0 - otherwise / 2), against)
 
 
 class Meaning:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self, assert_never
 
 from verifiers.consistency.run import SPECIAL_TOKENS, ConsistencyRun, Track
 from verifiers.consistency.scorers import Meaning, Support, Values
 from verifiers.consistency.stopping import Watch
 from verifiers.errors import InputTooLong
-from verifiers.types import ConsistencyThresholds, ScorerName
-from verifiers.windows import Cutter, WindowIndex
+from verifiers.types import ConsistencyThresholds, ScorerName, Source, Span, Window
+from verifiers.windows import WindowIndex, cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,32 +21,32 @@ if TYPE_CHECKING:
     from verifiers.consistency.scorers import Scorer
     from verifiers.consistency.stopping import Stopping
     from verifiers.pipeline import Engine
-    from verifiers.types import Claim, Source, Window
+    from verifiers.types import Claim
 
 _LEAST_WINDOW_TOKENS = 24
+_SAMPLE = "sample"
+_REMEMBERED = 512
 
 
 @dataclass(frozen=True, slots=True)
 class ConsistencySettings:
-    """How samples are read.
+    """How samples are read: sentence by sentence.
 
     Attributes:
-        window_tokens: The most tokens of a sample in one window.
-        overlap_sentences: Sentences a window repeats of the one before it.
-        read_all_up_to: Up to this many windows of a sample, all are read for every claim.
+        sentence_tokens: A longer sentence is cut into windows of at most so many tokens.
+        read_all_up_to: Up to this many sentences of a sample, all are read for every claim.
         k: Above that, how many of the best are.
     """
 
-    window_tokens: int = 64
-    overlap_sentences: int = 0
-    read_all_up_to: int = 16
-    k: int = 10
+    sentence_tokens: int = 128
+    read_all_up_to: int = 24
+    k: int = 16
 
     def __post_init__(self) -> None:
-        if self.window_tokens < _LEAST_WINDOW_TOKENS or self.overlap_sentences < 0:
+        if self.sentence_tokens < _LEAST_WINDOW_TOKENS:
             raise ValueError(
-                f"window_tokens must be {_LEAST_WINDOW_TOKENS} or more and overlap_sentences 0 or "
-                f"more, not {self.window_tokens} and {self.overlap_sentences}"
+                f"sentence_tokens must be {_LEAST_WINDOW_TOKENS} or more, not "
+                f"{self.sentence_tokens}"
             )
         if self.k < 1 or self.read_all_up_to < 0:
             raise ValueError(
@@ -74,7 +75,8 @@ class ConsistencyVerifier:
         self._extractor = extractor
         self._engine = engine
         self._settings = settings or ConsistencySettings()
-        self._cutters: dict[int, Cutter] = {}
+        # By text and budget: the claims of an answer read the same samples.
+        self._cut = lru_cache(maxsize=_REMEMBERED)(self._sentence_windows)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="groundrail-samples")
 
     def close(self) -> None:
@@ -124,7 +126,7 @@ class ConsistencyVerifier:
     def _scorer(self, name: ScorerName, question: str | None) -> Scorer:
         match name:
             case ScorerName.NLI:
-                return Support(self._windows)
+                return Support(self._windows, question)
             case ScorerName.SEMANTIC_ENTROPY:
                 return Meaning(self._extractor.sentences, question)
             case ScorerName.VALUES:
@@ -132,35 +134,49 @@ class ConsistencyVerifier:
             case _:
                 assert_never(name)
 
-    def _windows(self, source: Source, claim: Claim) -> tuple[Sequence[Window], int]:
-        """The windows of a sample to read for a claim. Called on the worker thread only.
+    def _windows(self, text: str, claim: Claim) -> tuple[Sequence[Window], int]:
+        """The sentences of a sample to read for a claim, and how many it has.
+
+        Called on the worker thread only.
 
         Raises:
-            InputTooLong: If the claim leaves no room for a window beside it.
+            InputTooLong: If the claim leaves no room for a sentence beside it.
         """
         own = self._engine.count_text([claim.hypothesis])[0]
         most = self._engine.info.max_tokens
         room = most - SPECIAL_TOKENS - own
-        budget = self._settings.window_tokens
-        while budget > room and budget > _LEAST_WINDOW_TOKENS:
-            # Halving keeps the number of different cuts of a sample small.
-            budget = max(budget // 2, _LEAST_WINDOW_TOKENS)
-        if budget > room:
+        if room < _LEAST_WINDOW_TOKENS:
             raise InputTooLong(
                 f"the claim has {own} tokens and the model reads {most}, the sample included; it "
                 "was not checked"
             )
-        if budget not in self._cutters:
-            self._cutters[budget] = Cutter(
-                sentences=self._extractor.sentences,
-                count_text=self._engine.count_text,
-                budget_tokens=budget,
-                overlap_sentences=self._settings.overlap_sentences,
-            )
-        windows = self._cutters[budget].windows(source)
+        budget = self._settings.sentence_tokens
+        while budget > room:
+            # Halving keeps the number of different cuts of a sample small.
+            budget = max(budget // 2, _LEAST_WINDOW_TOKENS)
+        windows = self._cut(text, budget)
         if len(windows) <= self._settings.read_all_up_to:
             return windows, len(windows)
         chosen = WindowIndex(windows).select(
             claim.hypothesis, k=self._settings.k, read_all_up_to=self._settings.read_all_up_to
         )
         return chosen.windows, len(windows)
+
+    def _sentence_windows(self, text: str, budget: int) -> tuple[Window, ...]:
+        spans: list[Span] = []
+        for sentence in self._extractor.sentences(text):
+            said = Source(_SAMPLE, sentence.of(text))
+            parts = cut(
+                said,
+                [Span(0, len(said.text))],
+                count_text=self._engine.count_text,
+                budget_tokens=budget,
+                overlap_sentences=0,
+            )
+            spans += [
+                Span(sentence.start + part.span.start, sentence.start + part.span.end)
+                for part in parts
+            ]
+        return tuple(
+            Window(_SAMPLE, place, span, span.of(text)) for place, span in enumerate(spans)
+        )

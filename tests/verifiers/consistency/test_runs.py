@@ -280,14 +280,14 @@ def test_claims_without_values_are_not_judged_by_values(verifier: ConsistencyVer
 def test_long_samples_are_read_in_windows(engine: NLIEngine, fake: ScriptedScorer) -> None:
     """A sample longer than the model is cut; nothing is cut off, and the count says so."""
     long = " ".join(f"Street number {i} runs past the old mill and the bridge." for i in range(90))
-    how = ConsistencySettings(window_tokens=40, read_all_up_to=100)
+    how = ConsistencySettings(read_all_up_to=100)
     with ConsistencyVerifier(extractor=Sentences(), engine=engine, settings=how) as made:
         result = found(made, [Sample(f"{long} {SAME}")], ScorerName.NLI)
     assert result.score is not None
     assert result.score > 0.8
     assert result.coverage.windows_read == result.coverage.windows_total > 10
     assert sum(len(batch) for batch in fake.batches) == result.coverage.windows_read
-    few = ConsistencySettings(window_tokens=40, read_all_up_to=4, k=2)
+    few = ConsistencySettings(read_all_up_to=4, k=2)
     with ConsistencyVerifier(extractor=Sentences(), engine=engine, settings=few) as made:
         result = found(made, [Sample(f"{long} {SAME}")], ScorerName.NLI)
     assert result.coverage.windows_read < result.coverage.windows_total
@@ -316,7 +316,7 @@ def opened(
 
 def test_samples_are_drawn_until_no_decision_can_change(verifier: ConsistencyVerifier) -> None:
     """The one claim the samples are torn over keeps the run going; the settled one is left."""
-    agreed, torn = claim(ANSWER, "c1"), claim("The tower in Arlen is 55 metres tall.", "c2")
+    agreed, torn = claim(ANSWER, "c1"), claim("Copper covers its roof.", "c2")
     run = opened(verifier, [agreed, torn], Stopping(cap=20, step=2, level=0.1))
     both = f"{SAME} It is painted red."
     texts = iter([f"{both} Sample {i}." + (f" {torn.text}" if i % 2 else "") for i in range(20)])
