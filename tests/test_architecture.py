@@ -33,7 +33,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "en_core_web_sm": ("verifiers._spacy",),
     "bm25s": ("verifiers.ranking",),
     "aiohttp": ("guardrails.proxy.direct",),
-    "litellm": ("guardrails.gateway",),
+    "litellm": ("guardrails.gateway", "guardrails.integrations.litellm_guardrail"),
     "orjson": ("guardrails.proxy.",),
     "huggingface_hub": ("verifiers.backends.hub",),
     "httpx": ("verifiers.backends.http",),

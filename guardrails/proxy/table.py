@@ -52,9 +52,18 @@ class Route:
 _ADMIN: Final = frozenset({Role.ADMIN})
 _REVIEW: Final = frozenset({Role.ADMIN, Role.REVIEW})
 _METRICS: Final = frozenset({Role.ADMIN, Role.METRICS})
+_CALL: Final = frozenset({Role.CALL})
 _HEALTH: Final = "guardrails.proxy.health"
 
 ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "POST",
+        "/beta/litellm_basic_guardrail_api",
+        "guardrails.integrations.generic_api",
+        "LiteLLM's Generic Guardrail API.",
+        _CALL,
+        work=True,
+    ),
     Route("GET", "/healthz", _HEALTH, "The process is alive."),
     Route("GET", "/readyz", _HEALTH, "It can work: model loaded, store reachable, not stopping."),
     Route("GET", "/metrics", _HEALTH, "Prometheus metrics.", _METRICS),

@@ -1,0 +1,359 @@
+"""groundrail inside LiteLLM's own proxy: a guardrail class to name in its configuration::
+
+    guardrails:
+      - guardrail_name: groundrail
+        litellm_params:
+          guardrail: guardrails.integrations.litellm_guardrail.GroundrailGuardrail
+          mode: [pre_call, post_call]
+          default_on: true
+
+Written against LiteLLM 1.106, whose proxy calls these hooks. Its SDK does not: there a synchronous
+call runs no hook at all and a stream's hook may fail unnoticed, so outside of the proxy the class
+refuses to be made. See ``guardrails/docs/litellm.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import HTTPException
+from litellm._logging import verbose_proxy_logger
+from litellm.integrations.custom_guardrail import CustomGuardrail
+from litellm.types.guardrails import GuardrailEventHooks, LitellmParams
+
+from guardrails.client import Guard
+from guardrails.effects import Called
+from guardrails.engine import UNSET, Options
+from guardrails.errors import Blocked, ConfigInvalid, GuardrailsError, StreamingUnsupported
+from guardrails.integrations._litellm_calls import (
+    Answers,
+    answers_of,
+    messages_of,
+    options_of,
+    refuse_modes,
+    trusted_of,
+)
+from guardrails.report import Entry
+from verifiers.errors import GroundrailError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from guardrails._flow_values import Job
+    from guardrails.effects import CallModel
+    from guardrails.report import Guarded, Report
+
+# Answers decided for a deployment come by again on their way out of the proxy.
+_REMEMBERED: Final = 1024
+_HOOKS: Final = [GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call]
+
+
+class GroundrailGuardrail(CustomGuardrail):
+    """Checks every answer that LiteLLM's proxy gives on the routes it shows to guardrails."""
+
+    def __init__(
+        self,
+        guardrail_name: str | None = None,
+        event_hook: object = None,
+        default_on: bool | None = False,  # noqa: FBT001, FBT002 - LiteLLM's own signature
+        groundrail: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        """Called by LiteLLM with the guardrail's ``litellm_params``.
+
+        Args:
+            guardrail_name: As in the configuration.
+            event_hook: ``mode`` in the configuration.
+            default_on: Whether it runs for every request, or only where it is asked for.
+            groundrail: Our own options; see ``GuardrailOptions``.
+            **params: What LiteLLM passes besides.
+
+        Raises:
+            ConfigInvalid: If answers would go unchecked. Not a ``ValueError``, for which LiteLLM
+                would start without the guardrail.
+            GroundrailError: If policy or model cannot be loaded.
+        """
+        self.options = options_of(groundrail)
+        refuse_modes(event_hook)
+        _refuse_params(params)
+        if "litellm.proxy.proxy_server" not in sys.modules:
+            raise ConfigInvalid(
+                "This guardrail works in LiteLLM's proxy only; nothing was set up.",
+                hint="LiteLLM's SDK runs no hook for synchronous calls and goes on when one for a "
+                "stream fails. In Python, call through guardrails.Guard instead.",
+            )
+        super().__init__(
+            guardrail_name=guardrail_name,
+            supported_event_hooks=list(_HOOKS),
+            event_hook=event_hook,  # type: ignore[arg-type]  # a mode's name is one too
+            default_on=bool(default_on),
+            **params,
+        )
+        if not default_on:
+            verbose_proxy_logger.warning(
+                "groundrail: guardrail %r is not default_on, so answers are checked only where a "
+                "request, key, team or model asks for it",
+                guardrail_name,
+            )
+        self._guard = Guard(self.options.policy, settings=_path(self.options.settings))
+        self._guard.policy.for_route(self.options.route)
+        self._decided: OrderedDict[int, object] = OrderedDict()
+        if self.options.warm:
+            self._guard.warm()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """LiteLLM looks for hooks in the very class it has, not in what it inherits."""
+        super().__init_subclass__(**kwargs)
+        for name in (
+            "async_pre_call_hook",
+            "async_post_call_success_hook",
+            "async_post_call_streaming_iterator_hook",
+        ):
+            if name not in vars(cls):
+                setattr(cls, name, getattr(cls, name))
+
+    @classmethod
+    def get_supported_event_hooks(cls) -> list[GuardrailEventHooks]:
+        """For LiteLLM's own pages."""
+        return list(_HOOKS)
+
+    def apply_stream_scope(self, stream_scope: object) -> None:
+        """LiteLLM sets ``stream_scope`` by this.
+
+        Raises:
+            ConfigInvalid: If it would let streams, or all but streams, out unchecked.
+        """
+        super().apply_stream_scope(stream_scope)
+        if {self.stream_scope_default, *(scope for _, scope in self.stream_scope_by_hook)} != {
+            "both"
+        }:
+            raise ConfigInvalid(
+                "stream_scope would let answers out unchecked; LiteLLM was not started.",
+                hint="Leave stream_scope out.",
+            )
+
+    def update_in_memory_litellm_params(self, litellm_params: LitellmParams) -> None:
+        """Refused: values set past the constructor are checked by nobody.
+
+        Raises:
+            ConfigInvalid: Always.
+        """
+        raise ConfigInvalid(
+            "The settings of a running guardrail cannot be changed; the old ones stay.",
+            hint="Change the configuration and restart LiteLLM's proxy.",
+        )
+
+    # ------------------------------------------------------------------ before the call
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
+    ) -> dict[str, Any] | None:
+        """Refuse what could not be checked afterwards; change nothing."""
+        if self.options.unseen == "refuse" and answers_of(call_type) is Answers.UNSEEN:
+            raise _http(
+                403,
+                ConfigInvalid(
+                    "LiteLLM shows the answers of this route to no guardrail; nothing was sent.",
+                    hint="Use /v1/chat/completions, /v1/responses or /v1/messages. An operator may "
+                    "set groundrail.unseen to allow.",
+                ),
+            )
+        if self.options.trusted_metadata:
+            try:
+                trusted_of(data)
+            except ConfigInvalid as error:
+                raise _http(400, error) from error
+        return None
+
+    # ------------------------------------------------------------------ whole answers
+
+    async def async_post_call_success_hook(
+        self, data: dict[str, Any], user_api_key_dict: Any, response: Any
+    ) -> Any:
+        """Check a whole answer; what this returns is what the caller gets."""
+        kind = _kind(data, user_api_key_dict)
+        if kind is Answers.NONE or self._decided.get(id(response)) is response:
+            return response
+        if kind is Answers.UNSEEN and self.options.unseen == "allow":
+            return response
+        job, options = await self._job(data, user_api_key_dict)
+
+        async def given(_: CallModel) -> Called:
+            return Called(response, _cost(response))
+
+        try:
+            hands = self._guard.engine.hands(job, options, acall=given)
+            guarded: Guarded[Any] = await self._guard.engine.arun(job, hands, options)
+        except Exception as error:
+            self._log(data, getattr(error, "reports", None) or (), failed=error)
+            raise _failed(error) from error
+        self._log(data, guarded.reports)
+        answer = guarded.response
+        if self.options.report:
+            answer = _with_report(answer, guarded.reports)
+        self._decided[id(answer)] = answer
+        while len(self._decided) > _REMEMBERED:
+            self._decided.popitem(last=False)
+        return answer
+
+    # ------------------------------------------------------------------ streams
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: AsyncIterator[Any], request_data: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        """Release a stream sentence by sentence, each once it was decided."""
+        kind = _kind(request_data, user_api_key_dict)
+        if kind is Answers.NONE or (kind is Answers.UNSEEN and self.options.unseen == "allow"):
+            async for chunk in response:
+                yield chunk
+            return
+        raise _http(
+            501,
+            StreamingUnsupported(
+                "Streams are not checked by this guardrail yet; nothing was released.",
+                hint="Ask without stream.",
+            ),
+        )
+
+    # ------------------------------------------------------------------ what both need
+
+    async def _job(self, data: dict[str, Any], caller: Any) -> tuple[Job, Options]:
+        import asyncio
+
+        try:
+            said = trusted_of(data) if self.options.trusted_metadata else {}
+            options = Options(
+                sources=said.get("sources"),
+                question=said.get("question"),
+                route=said.get("route", self.options.route),
+                retriever=UNSET,
+                metadata=_record_metadata(data, caller, self.guardrail_name),
+            )
+            make = partial(
+                self._guard.engine.job,
+                Entry.PROXY,
+                options,
+                messages=messages_of(data),
+                can_regenerate=False,
+                model=data.get("model") if isinstance(data.get("model"), str) else None,
+            )
+            return await asyncio.to_thread(make), options
+        except Exception as error:
+            self._log(data, (), failed=error)
+            raise _failed(error) from error
+
+    def _log(
+        self, data: dict[str, Any], reports: tuple[Report, ...], *, failed: Exception | None = None
+    ) -> None:
+        """For LiteLLM's own logs: what was decided, without a word of the conversation."""
+        changed = any(report.text != report.answer for report in reports)
+        status = "guardrail_intervened" if changed or isinstance(failed, Blocked) else "success"
+        if failed is not None and not isinstance(failed, Blocked):
+            status = "guardrail_failed_to_respond"
+        self.add_standard_logging_guardrail_information_to_request_data(
+            guardrail_json_response=[summary(report) for report in reports],  # type: ignore[arg-type]
+            request_data=data,
+            guardrail_status=status,  # type: ignore[arg-type]  # one of its three
+            event_type=GuardrailEventHooks.post_call,
+        )
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """What was decided about one answer, without text of the conversation."""
+    return {
+        "record_id": report.record_id,
+        "call_id": report.call_id,
+        "choice": report.choice,
+        "action": report.action.value,
+        "disposition": report.disposition.value,
+        "policy": report.decision.policy,
+        "route": report.decision.route,
+        "sources": len(report.sources),
+        "claims": [
+            {"id": entry.verdict.claim.id, "verdict": entry.verdict.label, "action": entry.action}
+            for entry in report.claims
+        ],
+        "review_id": report.review_id,
+        "recorded": report.recorded,
+        "notes": list(report.notes),
+    }
+
+
+def _refuse_params(params: Mapping[str, Any]) -> None:
+    if params.get("run_in_parallel"):
+        raise ConfigInvalid(
+            "run_in_parallel throws away what a guardrail changes; LiteLLM was not started.",
+            hint="Leave run_in_parallel out.",
+        )
+    unknown = sorted(set(params) - set(LitellmParams.model_fields))
+    if unknown:
+        raise ConfigInvalid(
+            f"litellm_params.{unknown[0]} is no parameter of a guardrail; LiteLLM was not started.",
+            hint="groundrail's own options stand under litellm_params.groundrail.",
+        )
+
+
+def _path(path: Any) -> Any:
+    return None if path is None else str(path)
+
+
+def _kind(data: Mapping[str, Any], caller: Any) -> Answers:
+    """What the answer in hand is: by the route, or else by what LiteLLM logs the call as."""
+    from litellm.litellm_core_utils.api_route_to_call_types import get_call_types_for_route
+
+    route = getattr(caller, "request_route", None)
+    types = (get_call_types_for_route(route) if isinstance(route, str) else None) or ()
+    logged = getattr(data.get("litellm_logging_obj"), "call_type", None)
+    kinds = {answers_of(name) for name in (*types, logged) if name}
+    if Answers.CHECKED in kinds or not kinds:
+        return Answers.CHECKED
+    return Answers.NONE if kinds == {Answers.NONE} else Answers.UNSEEN
+
+
+def _record_metadata(data: Mapping[str, Any], caller: Any, name: str | None) -> dict[str, str]:
+    found = {
+        "litellm_call_id": data.get("litellm_call_id"),
+        "litellm_route": getattr(caller, "request_route", None),
+        "guardrail": name,
+    }
+    return {key: value for key, value in found.items() if isinstance(value, str) and value}
+
+
+def _cost(response: object) -> float | None:
+    hidden = getattr(response, "_hidden_params", None)
+    cost = hidden.get("response_cost") if isinstance(hidden, dict) else None
+    return float(cost) if isinstance(cost, int | float) else None
+
+
+def _with_report(answer: Any, reports: tuple[Report, ...]) -> Any:
+    """The answer with what was found beside it. It is our caller's own object or our copy."""
+    said = {"reports": [summary(report) for report in reports]}
+    if isinstance(answer, dict):
+        return {**answer, "guardrails": said}
+    answer.guardrails = said
+    return answer
+
+
+def _failed(error: Exception) -> Exception:
+    """What LiteLLM's proxy shall answer with. Never the text of an error we do not know."""
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, Blocked):
+        return _http(400, error)
+    if isinstance(error, GroundrailError):
+        return _http(500, error)
+    return _http(
+        500,
+        GuardrailsError(
+            f"Checking the answer raised {type(error).__name__}; nothing was released.",
+            hint="LiteLLM's log has the traceback.",
+        ),
+    )
+
+
+def _http(status: int, error: GroundrailError) -> HTTPException:
+    said = " ".join(part for part in (error.message, error.hint) if part)
+    return HTTPException(status_code=status, detail=f"{error.code}: {said}")
