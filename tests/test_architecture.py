@@ -47,7 +47,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "typer": ("guardrails.cli.",),
     "click": ("guardrails.cli.",),
     "rich": ("guardrails.cli.",),
-    "fastapi": ("guardrails.proxy.",),
+    "fastapi": ("guardrails.proxy.", "guardrails.integrations."),
     "starlette": ("guardrails.proxy.",),
     "uvicorn": ("guardrails.proxy.",),
     "prometheus_client": ("guardrails.proxy.",),

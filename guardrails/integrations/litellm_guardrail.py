@@ -1,4 +1,6 @@
-"""groundrail inside LiteLLM's own proxy: a guardrail class to name in its configuration::
+"""groundrail inside LiteLLM's own proxy: a guardrail class to name in its configuration.
+
+::
 
     guardrails:
       - guardrail_name: groundrail
@@ -51,7 +53,7 @@ _REMEMBERED: Final = 1024
 _HOOKS: Final = [GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call]
 
 
-class GroundrailGuardrail(CustomGuardrail):
+class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has no types here
     """Checks every answer that LiteLLM's proxy gives on the routes it shows to guardrails."""
 
     def __init__(
@@ -88,7 +90,7 @@ class GroundrailGuardrail(CustomGuardrail):
         super().__init__(
             guardrail_name=guardrail_name,
             supported_event_hooks=list(_HOOKS),
-            event_hook=event_hook,  # type: ignore[arg-type]  # a mode's name is one too
+            event_hook=event_hook,
             default_on=bool(default_on),
             **params,
         )
@@ -135,7 +137,10 @@ class GroundrailGuardrail(CustomGuardrail):
                 hint="Leave stream_scope out.",
             )
 
-    def update_in_memory_litellm_params(self, litellm_params: LitellmParams) -> None:
+    def update_in_memory_litellm_params(
+        self,
+        litellm_params: LitellmParams,  # noqa: ARG002 - LiteLLM's signature
+    ) -> None:
         """Refused: values set past the constructor are checked by nobody.
 
         Raises:
@@ -149,7 +154,11 @@ class GroundrailGuardrail(CustomGuardrail):
     # ------------------------------------------------------------------ before the call
 
     async def async_pre_call_hook(
-        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
+        self,
+        user_api_key_dict: Any,  # noqa: ARG002 - LiteLLM's signature
+        cache: Any,  # noqa: ARG002
+        data: dict[str, Any],
+        call_type: Any,
     ) -> dict[str, Any] | None:
         """Refuse what could not be checked afterwards; change nothing."""
         if self.options.unseen == "refuse" and answers_of(call_type) is Answers.UNSEEN:
@@ -254,9 +263,9 @@ class GroundrailGuardrail(CustomGuardrail):
         if failed is not None and not isinstance(failed, Blocked):
             status = "guardrail_failed_to_respond"
         self.add_standard_logging_guardrail_information_to_request_data(
-            guardrail_json_response=[summary(report) for report in reports],  # type: ignore[arg-type]
+            guardrail_json_response=[summary(report) for report in reports],
             request_data=data,
-            guardrail_status=status,  # type: ignore[arg-type]  # one of its three
+            guardrail_status=status,
             event_type=GuardrailEventHooks.post_call,
         )
 

@@ -13,22 +13,22 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import uvicorn
 import yaml
-from fastapi import FastAPI, HTTPException, Request
 
 from guardrails import Guard, Settings
-from guardrails.integrations._generic_guard import GenericGuardrail
-from guardrails.integrations._generic_wire import GuardrailRequest
-from guardrails.integrations._remembered import InMemory
+from guardrails.keys import Key, Permissions, Role, id_of, key_digest, new_secret
+from guardrails.proxy.app import create_app
+from guardrails.proxy.testing import Served
 from guardrails.scripted_provider import Raw, ScriptedProvider
+from guardrails.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,7 +66,9 @@ EMBEDDING = {
 def yaml_under(heading: str) -> dict[str, Any]:
     """The first YAML block below a heading of the page."""
     text = PAGE.read_text("utf-8")
-    found = re.search(rf"^## {re.escape(heading)}$.*?^```yaml\n(.*?)^```$", text, re.M | re.S)
+    found = re.search(
+        rf"^## {re.escape(heading)}$.*?^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
     assert found is not None, heading
     config: dict[str, Any] = yaml.safe_load(found.group(1))
     return config
@@ -299,7 +301,7 @@ class LiteLLMProxy:
             try:
                 httpx.get(f"{self.url}/health/liveliness", timeout=5)
             except httpx.TransportError:
-                time.sleep(0.2)  # noqa: TID251 - a process that starts can only be asked
+                time.sleep(0.2)
             else:
                 return
         raise AssertionError(f"LiteLLM's proxy did not start:\n{self.log.read_text()[-4000:]}")
@@ -342,8 +344,7 @@ class Stack:
         by_api: LiteLLM's proxy that asks our Generic Guardrail API.
         provider: What both stand in front of.
         guard: The client, with the same policy, for what it would have decided.
-        asked: What LiteLLM sent to the Generic Guardrail API.
-        broken: Set while that fails.
+        checker: Groundrail's proxy, which has the Generic Guardrail API.
         system: A system message with the facts.
     """
 
@@ -351,18 +352,17 @@ class Stack:
     by_api: LiteLLMProxy
     provider: ScriptedProvider
     guard: Guard
-    asked: list[dict[str, Any]]
-    broken: threading.Event
+    checker: Watched
     system: str = SYSTEM
 
     @contextmanager
     def broken_api(self) -> Iterator[None]:
         """The Generic Guardrail API fails as long as this holds."""
-        self.broken.set()
+        self.checker.broken.set()
         try:
             yield
         finally:
-            self.broken.clear()
+            self.checker.broken.clear()
 
     def body(self, question: str, **more: Any) -> dict[str, Any]:
         """A request for a chat completion."""
@@ -386,67 +386,77 @@ def chat_body(question: str, model: str = "assistant", **more: Any) -> dict[str,
     return {"model": model, "messages": messages, **more}
 
 
-@contextmanager
-def _serving(app: FastAPI) -> Iterator[str]:
-    """An application on a free port of this machine; its address."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listener.close()
+class Watched:
+    """An application, with what LiteLLM sends to it kept, and a switch that makes it fail."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.asked: list[dict[str, Any]] = []
+        self.broken = threading.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+
+        async def heard() -> Any:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            if body and not message.get("more_body"):
+                self.asked.append(json.loads(body))
+            return message
+
+        if scope["type"] == "http" and self.broken.is_set():
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}"})
+            return
+        await self.app(scope, heard, send)
 
 
-def _generic_app(guard: Guard, asked: list[dict[str, Any]], broken: threading.Event) -> FastAPI:
-    app = FastAPI()
-    made = GenericGuardrail(guard.engine, InMemory())
-
-    @app.post("/beta/litellm_basic_guardrail_api")
-    async def check(request: Request) -> dict[str, Any]:
-        if broken.is_set():
-            raise HTTPException(503)
-        body = await request.json()
-        asked.append(body)
-        done = await made.answer(GuardrailRequest.model_validate(body))
-        return done.model_dump(exclude_none=True)
-
-    return app
+def _call_key(url: str) -> str:
+    """A key of groundrail's own proxy that may call, and nothing else."""
+    secret = new_secret()
+    key = Key(
+        id=str(id_of(secret)),
+        name="litellm",
+        digest=key_digest(secret),
+        roles=frozenset({Role.CALL}),
+        may=Permissions(),
+        created=datetime.now(UTC),
+    )
+    with closing(open_store(url)) as store:
+        store.keys.add(key)  # type: ignore[attr-defined]  # of databases
+    return secret
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two of LiteLLM's proxies, started side by side, once."""
     folder = tmp_path_factory.mktemp("litellm")
-    asked: list[dict[str, Any]] = []
-    broken = threading.Event()
-    settings = Settings.model_validate({"store": {"url": None}})
+    url = f"sqlite:///{folder / 'records.db'}"
+    secret = _call_key(url)
+    settings = Settings.model_validate({"store": {"url": url}})
     with (
         Guard(settings=settings) as guard,
         ScriptedProvider(provider_reply) as provider,
-        _serving(_generic_app(guard, asked, broken)) as checker,
     ):
-        proxies: list[LiteLLMProxy] = []
-        try:
-            for name, heading in (("class", CLASS), ("generic", GENERIC)):
-                proxies.append(
-                    LiteLLMProxy(
-                        yaml_under(heading),
-                        folder / name,
-                        provider,
-                        GROUNDRAIL_STORE__URL="null",
-                        GENERIC_GUARDRAIL_API_BASE=checker,
-                        GENERIC_GUARDRAIL_API_KEY="gr_key",
+        checker = Watched(create_app(settings, guard=guard))
+        with Served(checker) as served:
+            proxies: list[LiteLLMProxy] = []
+            try:
+                for name, heading in (("class", CLASS), ("generic", GENERIC)):
+                    proxies.append(
+                        LiteLLMProxy(
+                            yaml_under(heading),
+                            folder / name,
+                            provider,
+                            GROUNDRAIL_STORE__URL="null",
+                            GENERIC_GUARDRAIL_API_BASE=served.url,
+                            GENERIC_GUARDRAIL_API_KEY=secret,
+                        )
                     )
-                )
-            guard.warm()
-            for proxy in proxies:
-                proxy.wait()
-            yield Stack(proxies[0], proxies[1], provider, guard, asked, broken)
-        finally:
-            for proxy in proxies:
-                proxy.stop()
+                for proxy in proxies:
+                    proxy.wait()
+                yield Stack(proxies[0], proxies[1], provider, guard, checker)
+            finally:
+                for proxy in proxies:
+                    proxy.stop()

@@ -164,9 +164,9 @@ def test_an_error_of_ours_blocks(stack: Any, way: str) -> None:
 
 def test_the_api_gets_the_conversation_first_and_no_conversation_later(stack: Any) -> None:
     """As LiteLLM 1.106 sends it: evidence with the request, the same call id with the answer."""
-    stack.asked.clear()
+    stack.checker.asked.clear()
     stack.chat(stack.by_api, "supported")
-    before, after = stack.asked
+    before, after = stack.checker.asked
     assert [before["input_type"], after["input_type"]] == ["request", "response"]
     assert before["litellm_call_id"] == after["litellm_call_id"] is not None
     keys = [one["request_data"].get("user_api_key_hash") for one in (before, after)]
