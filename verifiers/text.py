@@ -50,6 +50,38 @@ class Sentence:
     tokens: tuple[Token, ...] = ()
 
 
+class Memo:
+    """What was parsed of one answer, so that reading it again as it grows parses only what is new.
+
+    Holds what the last reading used; not shared between threads at the same time.
+
+    Attributes:
+        parsed: How many texts were parsed because they were not known.
+    """
+
+    def __init__(self) -> None:
+        self.parsed = 0
+        self._known: dict[str, tuple[Sentence, ...]] = {}
+        self._used: dict[str, tuple[Sentence, ...]] = {}
+
+    def begin(self) -> None:
+        """Another reading begins: forget what the last one did not use."""
+        if self._used:
+            self._known, self._used = self._used, {}
+
+    def get(self, text: str) -> tuple[Sentence, ...] | None:
+        """What is known of a text; offsets count from its first character."""
+        found = self._used.get(text) or self._known.get(text)
+        if found is not None:
+            self._used[text] = found
+        return found
+
+    def put(self, text: str, sentences: tuple[Sentence, ...]) -> None:
+        """Remember a text just parsed."""
+        self.parsed += 1
+        self._used[text] = sentences
+
+
 class SentenceParser(Protocol):
     """Splits texts into sentences. Safe to call from several threads at once.
 
@@ -64,8 +96,15 @@ class SentenceParser(Protocol):
     def english(self) -> bool:
         """Whether tokens carry English (ClearNLP) relations that clauses can be read from."""
 
-    def parse(self, texts: Sequence[str]) -> Iterator[tuple[Sentence, ...]]:
+    def parse(
+        self, texts: Sequence[str], memo: Memo | None = None
+    ) -> Iterator[tuple[Sentence, ...]]:
         """The sentences of each text, in order, together covering all its non-space characters.
+
+        Args:
+            texts: What to parse.
+            memo: What was parsed before and need not be again. Parsing has to be worth it: a
+                parser without syntax may ignore it.
 
         Raises:
             PipelineUnavailable: If the configured pipeline cannot be loaded.

@@ -16,7 +16,7 @@ from verifiers.types import Claim, Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verifiers.text import SentenceParser
+    from verifiers.text import Memo, SentenceParser
     from verifiers.types import Citation, Source
 
 
@@ -30,6 +30,7 @@ class ClaimExtractor(Protocol):
         question: str | None = None,
         sources: Sequence[Source] = (),
         annotations: Sequence[Citation] = (),
+        memo: Memo | None = None,
     ) -> tuple[Claim, ...]:
         """The claims of an answer, skipped stretches included, in its order.
 
@@ -38,6 +39,7 @@ class ClaimExtractor(Protocol):
             question: What was asked; short answers are read together with it.
             sources: What citation markers may name, in the order they were given to the model.
             annotations: Citations the provider returned beside the text.
+            memo: What was parsed when the answer was shorter. The claims are the same without it.
 
         Returns:
             Claims whose sentences together hold every non-space character of the answer; empty
@@ -68,6 +70,7 @@ class Extractor:
         question: str | None = None,
         sources: Sequence[Source] = (),
         annotations: Sequence[Citation] = (),
+        memo: Memo | None = None,
     ) -> tuple[Claim, ...]:
         """The claims of an answer; see the protocol."""
         if not answer.strip():
@@ -82,7 +85,7 @@ class Extractor:
         reader = Reader(answer, blocks, citations, cuts, resolver, english=self.parser.english)
         asked = " ".join((question or "").split())
         texts = [asked, *(unit.view.text for unit in units)]
-        parsed = self.parser.parse(texts)
+        parsed = self.parser.parse(texts, memo)
         reader.ask(asked, next(parsed))
         for unit, sentences in zip(units, parsed, strict=True):
             reader.read(unit, sentences)

@@ -1,0 +1,376 @@
+"""One answer checked while it is still being written.
+
+A :class:`Session` is asked again and again about a longer part of the same answer. What does not
+depend on the answer (the windows of the sources, the model, the parser) is made ready once, before
+the first sentence is there; what was parsed, scored and read stays, so that a call pays for the
+claims that are new. Checking an answer whole is a session with one call.
+
+The work of a call has three parts: claims and windows (spaCy and BM25, on the worker thread of the
+verifier), scoring (on the engine's owner thread), and reading the scores (the worker thread
+again). :meth:`Session.assess` waits for each; :meth:`Session.aassess` awaits each, so that nothing
+of it runs on the event loop. Both go through :mod:`verifiers.plan`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from verifiers.errors import BackendFailed, InputTooLong
+from verifiers.plan import Reading, failure, finish, plan
+from verifiers.text import Memo
+from verifiers.types import Coverage, EvidenceSpan, Failed, Pair, Verification
+from verifiers.values import exact_match, mismatches
+from verifiers.windows import Cutter, WindowIndex, narrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from verifiers.claims import ClaimExtractor
+    from verifiers.pipeline import Engine, EvidenceSettings
+    from verifiers.plan import Plan
+    from verifiers.protocols import ScoreResult
+    from verifiers.types import (
+        Assessment,
+        Citation,
+        Claim,
+        NLIProbs,
+        Source,
+        Span,
+        ValueMismatch,
+        Window,
+    )
+
+_T = TypeVar("_T")
+
+# Longest evidence a claim can still be read with; below it a window says too little to judge by.
+LEAST_WINDOW_TOKENS = 32
+# [CLS] premise [SEP] claim [SEP], and one more for models that separate with two.
+_SPECIAL_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all sessions of one verifier work with.
+
+    ``cutters`` are by window budget, and made on the worker thread only.
+    """
+
+    extractor: ClaimExtractor
+    engine: Engine
+    settings: EvidenceSettings
+    clock: Callable[[], float]
+    worker: ThreadPoolExecutor
+    cutters: dict[int, Cutter] = field(default_factory=dict)
+
+    def cutter(self, budget: int) -> Cutter:
+        """The cutter for windows of ``budget`` tokens. Called on the worker thread only."""
+        if budget not in self.cutters:
+            self.cutters[budget] = Cutter(
+                sentences=self.extractor.sentences,
+                count_text=self.engine.count_text,
+                budget_tokens=budget,
+                overlap_sentences=self.settings.overlap_sentences,
+            )
+        return self.cutters[budget]
+
+
+class _Call(NamedTuple):
+    """One call on its way through.
+
+    Attributes:
+        known: Assessments of the claims that need nothing, by their place.
+        planned: What the others need.
+        asked: The pairs of the plan that have no score yet, each once.
+        began: When the call began.
+        scoring: When scoring began.
+    """
+
+    known: dict[int, Assessment]
+    planned: Plan
+    asked: tuple[Pair, ...]
+    began: float
+    scoring: float
+
+
+class Session:
+    """One growing answer against one set of sources. Made by ``Verifier.open``.
+
+    Calls must not overlap. One that fails or is cancelled leaves the session as it was, but for
+    what it learned; the next may follow at once.
+    """
+
+    def __init__(
+        self, workshop: Workshop, *, sources: tuple[Source, ...], question: str | None
+    ) -> None:
+        """Open a session; nothing is loaded or read yet.
+
+        Args:
+            workshop: The verifier's parts.
+            sources: What may support the answer, checked for their ids.
+            question: What was asked.
+        """
+        self._shop = workshop
+        self._all = sources
+        self._sources = {source.id: source for source in sources if source.text.strip()}
+        self._question = question
+        self._indexes: dict[int, WindowIndex] = {}
+        self._cited_indexes: dict[tuple[int, frozenset[str]], WindowIndex] = {}
+        # Only a session that is asked twice has anything to remember.
+        self._memo: Memo | None = None
+        self._assessed: dict[Claim, Assessment] = {}
+        self._scores: dict[Pair, NLIProbs] = {}
+        self._tokens: dict[str, int] = {}
+        self._pairs = 0
+        self._scored = 0
+        self._seconds = dict.fromkeys(("claims", "evidence", "nli", "values", "total"), 0.0)
+
+    # ------------------------------------------------------------------ calls
+
+    def prepare(self) -> None:
+        """Load model and parser, cut and index the sources. Blocks.
+
+        Optional, and once is enough: done while the model still writes, the first sentence does
+        not wait for it.
+
+        Raises:
+            VerifierError: If the parser or the model cannot be loaded, or the sources cannot be
+                cut. A later call tries again.
+        """
+        self._shop.worker.submit(self._ready).result()
+
+    async def aprepare(self) -> None:
+        """As :meth:`prepare`, without blocking the event loop."""
+        await self._on_worker(self._ready)
+
+    def assess(
+        self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
+    ) -> Verification:
+        """Assess every claim of the answer so far. Blocks.
+
+        Args:
+            text: The exact answer so far. Give a part that ends at a boundary (see
+                :class:`verifiers.claims.boundaries.Boundaries`): the claims of any other part may
+                read otherwise once more is there.
+            annotations: Citations the provider sent beside the text so far.
+            final: Whether this is the whole answer. Then claims that failed in an earlier call
+                are tried once more.
+
+        Returns:
+            The assessments of all claims of ``text``. Those assessed before (equal in every
+            field) are taken from the earlier call. Pairs and seconds are of the whole session.
+
+        Raises:
+            Overloaded: If the scoring queue is full; nothing new was checked.
+            VerifierError: If claims cannot be extracted or the model cannot be loaded. A model
+                that fails while scoring does not raise: its claims come back ``Failed``.
+        """
+        call = self._shop.worker.submit(self._begin, text, tuple(annotations), final).result()
+        scores, result = self._score_blocking(call.asked)
+        return self._shop.worker.submit(self._conclude, call, scores, result).result()
+
+    async def aassess(
+        self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
+    ) -> Verification:
+        """As :meth:`assess`, without blocking the event loop. Cancelling it drops its work."""
+        notes = tuple(annotations)
+        call = await self._on_worker(lambda: self._begin(text, notes, final))
+        scores, result = await self._score(call.asked)
+        return await self._on_worker(lambda: self._conclude(call, scores, result))
+
+    async def _on_worker(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.wrap_future(self._shop.worker.submit(work))
+
+    def _score_blocking(
+        self, pairs: tuple[Pair, ...]
+    ) -> tuple[Sequence[NLIProbs | Failed], ScoreResult | None]:
+        if not pairs:
+            return [], None
+        try:
+            result = self._submit(pairs).result()
+        except (BackendFailed, InputTooLong) as error:
+            return [failure(error)] * len(pairs), None
+        return result.probs, result
+
+    async def _score(
+        self, pairs: tuple[Pair, ...]
+    ) -> tuple[Sequence[NLIProbs | Failed], ScoreResult | None]:
+        if not pairs:
+            return [], None
+        try:
+            result = await asyncio.wrap_future(self._submit(pairs))
+        except (BackendFailed, InputTooLong) as error:
+            return [failure(error)] * len(pairs), None
+        return result.probs, result
+
+    def _submit(self, pairs: tuple[Pair, ...]) -> Future[ScoreResult]:
+        return self._shop.engine.submit(pairs)
+
+    # ------------------------------------------------------------------ on the worker thread
+
+    def _ready(self) -> None:
+        begun = self._shop.clock()
+        if self._memo is None:
+            self._memo = Memo()
+        # Loads the pipeline: an answer of one word is enough.
+        self._extract(self._question or "Yes.", ())
+        parsed = self._shop.clock()
+        if self._sources:
+            self._index(self._budget(0) or LEAST_WINDOW_TOKENS)
+        self._spend(claims=parsed - begun, evidence=self._shop.clock() - parsed)
+
+    def _begin(self, text: str, annotations: tuple[Citation, ...], final: bool) -> _Call:  # noqa: FBT001
+        clock = self._shop.clock
+        begun = clock()
+        if not final and self._memo is None:
+            self._memo = Memo()
+        claims = self._extract(text, annotations)
+        split = clock()
+        known: dict[int, Assessment] = {}
+        new: list[Claim] = []
+        for place, claim in enumerate(claims):
+            found = self._assessed.get(claim)
+            if found is None or (final and isinstance(found.outcome, Failed)):
+                new.append(claim)
+            else:
+                known[place] = found
+        self._count([claim.hypothesis for claim in new if claim.checkworthy])
+        planned = plan(
+            new, select=self._select, verbatim=_verbatim, has_evidence=bool(self._sources)
+        )
+        scoring = clock()
+        self._spend(claims=split - begun, evidence=scoring - split)
+        asked = tuple(dict.fromkeys(p for p in planned.pairs if p not in self._scores))
+        return _Call(known, planned, asked, begun, scoring)
+
+    def _conclude(
+        self, call: _Call, scores: Sequence[NLIProbs | Failed], result: ScoreResult | None
+    ) -> Verification:
+        clock = self._shop.clock
+        scored = clock()
+        answered = dict(zip(call.asked, scores, strict=True))
+        new = iter(
+            finish(
+                call.planned,
+                [self._scores.get(pair) or answered[pair] for pair in call.planned.pairs],
+                narrow=self._narrow,
+                check_values=_check_values,
+            )
+        )
+        total = len(call.known) + len(call.planned.claims)
+        assessments = tuple(call.known.get(i) or next(new) for i in range(total))
+        if self._memo is not None:
+            self._scores.update((p, s) for p, s in answered.items() if not isinstance(s, Failed))
+            # The latest text is what counts: claims it no longer makes are forgotten.
+            self._assessed = {a.claim: a for a in assessments}
+        self._pairs += len(call.planned.pairs)
+        self._scored += result.scored if result else 0
+        done = clock()
+        self._spend(nli=scored - call.scoring, values=done - scored, total=done - call.began)
+        return Verification(
+            assessments=assessments,
+            model=self._shop.engine.info if self._pairs else None,
+            pairs=self._pairs,
+            pairs_scored=self._scored,
+            seconds=dict(self._seconds),
+        )
+
+    def _spend(self, **seconds: float) -> None:
+        for stage, spent in seconds.items():
+            self._seconds[stage] += spent
+
+    def _extract(self, text: str, annotations: tuple[Citation, ...]) -> tuple[Claim, ...]:
+        return self._shop.extractor.extract(
+            text,
+            question=self._question,
+            sources=self._all,
+            annotations=annotations,
+            memo=self._memo,
+        )
+
+    def _count(self, texts: list[str]) -> None:
+        """Count the tokens of new claims."""
+        # Without evidence nothing is scored, and the model need not even be loaded.
+        self._tokens = {}
+        if texts and self._sources:
+            self._tokens = dict(zip(texts, self._shop.engine.count_text(texts), strict=True))
+
+    def _budget(self, tokens: int) -> int | None:
+        """Tokens of a window to read a claim of ``tokens`` with; None when too few are left."""
+        room = self._shop.engine.info.max_tokens - _SPECIAL_TOKENS - tokens
+        if room < LEAST_WINDOW_TOKENS:
+            return None
+        budget = self._shop.settings.window_tokens
+        while budget > room:
+            # Halving keeps the number of different cuts of a source small.
+            budget = max(budget // 2, LEAST_WINDOW_TOKENS)
+        return budget
+
+    def _select(self, claim: Claim) -> Reading | Failed:
+        tokens = self._tokens[claim.hypothesis]
+        budget = self._budget(tokens)
+        if budget is None:
+            return Failed(
+                InputTooLong.code,
+                f"the claim has {tokens} tokens and the model reads "
+                f"{self._shop.engine.info.max_tokens}, evidence included; it was not checked",
+            )
+        settings = self._shop.settings
+        index = self._index(budget)
+        selection = index.select(
+            claim.hypothesis, k=settings.k, read_all_up_to=settings.read_all_up_to
+        )
+        windows = [*selection.windows, *self._cited(claim, budget, selection.windows)]
+        return Reading(
+            tuple(windows),
+            Coverage(
+                windows_read=len(windows),
+                windows_total=selection.windows_total,
+                sources_read=len({window.source_id for window in windows}),
+                sources_total=len(self._sources),
+            ),
+        )
+
+    def _cited(self, claim: Claim, budget: int, chosen: Sequence[Window]) -> list[Window]:
+        """The best windows of the sources a claim cites that were not chosen anyway.
+
+        A citation is only called wrong after the place it points to was looked at as closely as
+        any other.
+        """
+        index = self._index(budget)
+        named = frozenset(c.source_id for c in claim.citations if c.source_id is not None)
+        if not named or len(chosen) == len(index.windows):
+            return []
+        own = self._cited_indexes.get((budget, named))
+        if own is None:
+            own = WindowIndex([w for w in index.windows if w.source_id in named])
+            self._cited_indexes[budget, named] = own
+        settings = self._shop.settings
+        best = own.select(claim.hypothesis, k=settings.k, read_all_up_to=settings.read_all_up_to)
+        taken = {(w.source_id, w.index) for w in chosen}
+        return [w for w in best.windows if (w.source_id, w.index) not in taken]
+
+    def _index(self, budget: int) -> WindowIndex:
+        if budget not in self._indexes:
+            cutter = self._shop.cutter(budget)
+            self._indexes[budget] = WindowIndex(
+                [window for source in self._sources.values() for window in cutter.windows(source)]
+            )
+        return self._indexes[budget]
+
+    def _narrow(self, window: Window, text: str, place: Span | None) -> EvidenceSpan:
+        cutter = self._shop.cutter(self._shop.settings.window_tokens)
+        sentences = cutter.sentences(self._sources[window.source_id])
+        if place is not None:
+            sentences = [s for s in sentences if s.overlaps(place)]
+        return narrow(window, text, sentences)
+
+
+def _verbatim(claim: Claim, window: Window) -> bool:
+    return exact_match(claim.hypothesis, window.text) is not None
+
+
+def _check_values(claim: Claim, window: Window) -> tuple[ValueMismatch, ...]:
+    return mismatches(claim, EvidenceSpan(window.source_id, window.span, window.text))
