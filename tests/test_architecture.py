@@ -32,7 +32,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "spacy": ("verifiers._spacy",),
     "en_core_web_sm": ("verifiers._spacy",),
     "bm25s": ("verifiers.ranking",),
-    "aiohttp": ("guardrails.proxy.direct",),
+    "aiohttp": ("guardrails.proxy.direct", "guardrails.bench."),
     "litellm": ("guardrails.gateway", "guardrails.integrations.litellm_guardrail"),
     "orjson": ("guardrails.proxy.",),
     "huggingface_hub": ("verifiers.backends.hub",),
