@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -91,6 +92,30 @@ class InMemory:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._size -= _size(entry.body)
+
+
+class InStore:
+    """For several replicas on one database, which is opened when it is first needed."""
+
+    def __init__(self, find: Callable[[], Remembering]) -> None:
+        """Make one.
+
+        Args:
+            find: Gives the store's own; raises ``StoreUnavailable`` when it cannot be reached.
+        """
+        self._find = find
+
+    @cached_property
+    def _kept(self) -> Remembering:
+        return self._find()
+
+    def put(self, key: str, body: bytes) -> bool:
+        """See :class:`Remembering`."""
+        return self._kept.put(key, body)
+
+    def get(self, key: str) -> bytes | None:
+        """See :class:`Remembering`."""
+        return self._kept.get(key)
 
 
 def _size(body: bytes) -> int:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from guardrails.integrations._generic_guard import GenericGuardrail
 from guardrails.integrations._generic_wire import GuardrailRequest, GuardrailResponse, wishes_of
-from guardrails.integrations._remembered import InMemory
+from guardrails.integrations._remembered import InMemory, InStore
 from guardrails.proxy.auth import Caller, caller
 from guardrails.proxy.context import Context, context
 
@@ -21,7 +21,9 @@ def guardrail(request: Request, found: Annotated[Context, Depends(context)]) -> 
     """The application's one: what a request leaves behind, its response has to find."""
     state = request.app.state
     if not hasattr(state, "generic_guardrail"):
-        state.generic_guardrail = GenericGuardrail(found.guard.engine, InMemory())
+        shared = (found.settings.store.url or "").startswith("postgres")
+        kept = InStore(lambda: found.store.get().kept) if shared else InMemory()
+        state.generic_guardrail = GenericGuardrail(found.guard.engine, kept)
     made: GenericGuardrail = state.generic_guardrail
     return made
 

@@ -108,6 +108,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
         warming = asyncio.create_task(context.health.warm_up(guard))
         try:
             yield

@@ -46,6 +46,7 @@ class Metrics:
         )
         self.in_flight = Gauge("requests_in_flight", "Requests at work.", **own)
         self.waiting = Gauge("requests_waiting", "Requests waiting for a place.", **own)
+        self._tasks = Gauge("tasks", "Tasks of the event loop that have not ended.", **own)
         self._failed = Counter(
             "requests_failed", "Requests that ended in an error, by its code.", ["code"], **own
         )
@@ -70,6 +71,10 @@ class Metrics:
     def watch_waiting(self, number: Callable[[], int]) -> None:
         """Where to read how many requests wait."""
         self.waiting.set_function(number)
+
+    def watch_tasks(self, number: Callable[[], int]) -> None:
+        """Where to read how many tasks the event loop has."""
+        self._tasks.set_function(number)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request was answered, to its end."""

@@ -12,6 +12,7 @@ from guardrails.errors import RecordInvalid, StoreUnavailable
 from guardrails.record import load_record
 from guardrails.store import lines, spill
 from guardrails.store.database import Database, open_database
+from guardrails.store.kept import KeptTable
 from guardrails.store.keys import KeyTable
 from guardrails.store.protocol import Recovered
 from guardrails.store.queue import ReviewQueue
@@ -71,6 +72,11 @@ class SqlStore:
     def rates(self) -> SharedRates | None:
         """The keys' rates, where replicas can share them; None on SQLite."""
         return None if self._db.sqlite else SharedRates(self._db)
+
+    @property
+    def kept(self) -> KeptTable:
+        """What is kept for a while."""
+        return KeptTable(self._db, self._clock)
 
     def ping(self) -> None:
         """Ask the database for nothing.

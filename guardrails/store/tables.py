@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "gr_schema"
 
 metadata = MetaData()
@@ -145,4 +145,14 @@ rates = Table(
     metadata,
     Column("key", String(64), primary_key=True),
     Column("due", BigInteger, nullable=False),
+)
+
+# What one replica was sent and another may be asked about; each row for an hour at most.
+kept = Table(
+    "gr_kept",
+    metadata,
+    Column("key", String(80), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("gr_kept_until", "until"),
 )

@@ -52,6 +52,7 @@ from guardrails.review import (
     Ruling,
 )
 from guardrails.store import export_jsonl, import_jsonl, open_store, recover
+from guardrails.store.kept import KeptTable
 from policies.engine import decide
 from policies.load import load_policy
 from policies.types import Action
@@ -1117,3 +1118,38 @@ def test_the_queue_against_a_model(store: SqlStore, clock: Clock) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
     )
+
+
+def test_what_one_replica_keeps_another_finds_for_a_while(database_url: str) -> None:
+    """The newest body of a key, until its time is over; what is too big is not kept at all."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    here = open_store(database_url, clock=lambda: now)
+    there = open_store(database_url, clock=lambda: now)
+    assert here.kept.put("a", b"old")
+    assert here.kept.put("a", b"\x00new")
+    assert there.kept.get("a") == b"\x00new"
+    assert there.kept.get("b") is None
+    now += timedelta(minutes=59)
+    assert there.kept.get("a") == b"\x00new"
+    now += timedelta(minutes=2)
+    assert there.kept.get("a") is None
+    small = KeptTable(here.database, lambda: now, limit_bytes=3)
+    assert small.put("c", b"123")
+    assert not small.put("c", b"1234")
+    assert there.kept.get("c") is None
+    here.close()
+    there.close()
+
+
+def test_what_is_too_old_is_deleted(database_url: str) -> None:
+    """Nobody has to ask for it."""
+    from sqlalchemy import text
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    store = open_store(database_url, clock=lambda: now)
+    store.kept.put("a", b"1")
+    now += timedelta(hours=2)
+    store.kept.put("b", b"2")
+    with store.database.read() as connection:
+        assert connection.execute(text("SELECT key FROM gr_kept")).scalars().all() == ["b"]
+    store.close()
