@@ -34,6 +34,8 @@ class Job:
         retrieve: Whether there is a retriever to ask.
         can_regenerate: Whether the model can be asked again with feedback.
         notes: What the report should say from the start.
+        sampled: Who draws samples: the name of a model, ``""`` for the caller, None for nobody.
+        judge: The model that judges, or None.
     """
 
     call_id: str
@@ -46,6 +48,17 @@ class Job:
     retrieve: bool = False
     can_regenerate: bool = True
     notes: tuple[str, ...] = ()
+    sampled: str | None = None
+    judge: str | None = None
+
+
+class Stopped(Exception):
+    """The call ends without an answer."""
+
+    def __init__(self, fault: Fault, failure: Failure) -> None:
+        super().__init__()
+        self.fault = fault
+        self.failure = failure
 
 
 def attempt_of(number: int, reading: Reading, choice: int, seconds: float) -> Attempt:
@@ -60,6 +73,7 @@ def attempt_of(number: int, reading: Reading, choice: int, seconds: float) -> At
         tool_calls=answer.tool_calls,
         usage=reading.usage if choice == 0 else Usage(),
         seconds={"call": seconds},
+        logprob=answer.logprob,
     )
 
 

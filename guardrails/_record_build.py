@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
+from guardrails import _record_base as b
 from guardrails import _record_models as m
+from guardrails import _record_second_build as s
 from guardrails import _record_values as v
 from guardrails.digests import Digester
 from guardrails.errors import RecordInvalid
@@ -128,10 +130,10 @@ class _Builder:
     def keep_opt(self, text: str | None) -> str | None:
         return None if text is None else self.keep(text)
 
-    def ref(self, text: str) -> m.TextRef:
-        return m.TextRef(digest=self.keep(text), length=len(text))
+    def ref(self, text: str) -> b.TextRef:
+        return b.TextRef(digest=self.keep(text), length=len(text))
 
-    def ref_opt(self, text: str | None) -> m.TextRef | None:
+    def ref_opt(self, text: str | None) -> b.TextRef | None:
         return None if text is None else self.ref(text)
 
     def record(
@@ -232,6 +234,9 @@ class _Builder:
             failure=v.failure(attempt.failure),
             usage=v.usage(attempt.usage),
             seconds=v.seconds(attempt.seconds),
+            logprob=s.number(attempt.logprob),
+            sampling=s.sampling(attempt.sampling, self.keep),
+            judging=s.judging(attempt.judging),
         )
 
     def verification(self, found: Verification | None) -> m.VerificationRecord | None:
@@ -250,6 +255,8 @@ class _Builder:
             claim=self.claim(found.claim),
             result=self.outcome(found.outcome),
             citations=tuple(self.citation_score(score) for score in found.citations),
+            consistency=s.consistency(found.consistency),
+            judgement=s.judgement(found.judgement, self.evidence),
         )
 
     def claim(self, claim: Claim) -> m.ClaimRecord:
@@ -287,7 +294,7 @@ class _Builder:
                     contradiction=v.score(outcome.contradiction),
                     best_support=self.evidence(outcome.best_support),
                     best_contradiction=self.evidence(outcome.best_contradiction),
-                    coverage=m.CoverageRecord(
+                    coverage=b.CoverageRecord(
                         windows_read=outcome.coverage.windows_read,
                         windows_total=outcome.coverage.windows_total,
                         sources_read=outcome.coverage.sources_read,
@@ -308,10 +315,10 @@ class _Builder:
             case Skipped():
                 return m.SkippedRecord(reason=outcome.reason)
             case Failed():
-                return m.FailedRecord(code=v.clean(outcome.code), cause=v.clean(outcome.cause))
+                return b.FailedRecord(code=v.clean(outcome.code), cause=v.clean(outcome.cause))
 
-    def evidence(self, evidence: EvidenceSpan) -> m.EvidenceRecord:
-        return m.EvidenceRecord(
+    def evidence(self, evidence: EvidenceSpan) -> b.EvidenceRecord:
+        return b.EvidenceRecord(
             source=v.clean(evidence.source_id),
             span=v.span(evidence.span),
             digest=self.keep(evidence.text),

@@ -14,8 +14,6 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     NonNegativeInt,
@@ -23,10 +21,28 @@ from pydantic import (
     model_validator,
 )
 
+from guardrails._record_base import (
+    CoverageRecord,
+    Digest,
+    EvidenceRecord,
+    FailedRecord,
+    FailureRecord,
+    Model,
+    Span,
+    TextRef,
+    UsageRecord,
+)
+from guardrails._record_second import (
+    ConsistencyRecord,
+    JudgementRecord,
+    JudgingRecord,
+    SamplingRecord,
+)
 from guardrails.digests import canonical_json
 from guardrails.report import Disposition, Entry
 from policies.types import Action
 from verifiers.types import (
+    Basis,
     CitationStatus,
     ClaimKind,
     Facet,
@@ -39,41 +55,11 @@ from verifiers.types import (
 
 VERSION: Literal[1] = 1
 
-Digest = Annotated[
-    str,
-    Field(
-        pattern=r"^v1:b2k?:[0-9a-f]{64}$",
-        description="`v1:b2:` and the BLAKE2b-256 of the UTF-8 text, or `v1:b2k:` when keyed.",
-    ),
-]
-
-
-def _forward(span: tuple[int, int]) -> tuple[int, int]:
-    if span[0] >= span[1]:
-        raise ValueError("a span must end after it starts")
-    return span
-
-
-Span = Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_forward)]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 Seconds = dict[str, float]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class TextRef(_Model):
-    """A text, by digest. The text itself may be in the store, under this digest."""
-
-    digest: Digest
-    length: NonNegativeInt
-    """In code points."""
-
-
-class MessageRecord(_Model):
+class MessageRecord(Model):
     """One message of the conversation."""
 
     role: str
@@ -82,7 +68,7 @@ class MessageRecord(_Model):
     length: NonNegativeInt
 
 
-class RequestRecord(_Model):
+class RequestRecord(Model):
     """What was asked."""
 
     model: str | None
@@ -94,7 +80,7 @@ class RequestRecord(_Model):
     """What the application asked to find the record by, in the clear."""
 
 
-class SourceRecord(_Model):
+class SourceRecord(Model):
     """What the answer was checked against."""
 
     id: str
@@ -107,7 +93,7 @@ class SourceRecord(_Model):
     timestamp: datetime | None
 
 
-class CitationRecord(_Model):
+class CitationRecord(Model):
     """A citation marker in the answer."""
 
     span: Span
@@ -117,7 +103,7 @@ class CitationRecord(_Model):
     """The source it was resolved to; null when it names nothing there was."""
 
 
-class ClaimRecord(_Model):
+class ClaimRecord(Model):
     """One statement of the answer."""
 
     id: str
@@ -132,15 +118,7 @@ class ClaimRecord(_Model):
     citations: tuple[CitationRecord, ...]
 
 
-class EvidenceRecord(_Model):
-    """A place in a source."""
-
-    source: str
-    span: Span
-    digest: Digest
-
-
-class MismatchRecord(_Model):
+class MismatchRecord(Model):
     """A value the claim states and its evidence states differently."""
 
     kind: MismatchKind
@@ -150,22 +128,7 @@ class MismatchRecord(_Model):
     """The sentence for people quotes both texts, so it is kept by digest."""
 
 
-class CoverageRecord(_Model):
-    """How much of the evidence was read."""
-
-    windows_read: NonNegativeInt
-    windows_total: NonNegativeInt
-    sources_read: NonNegativeInt
-    sources_total: NonNegativeInt
-
-    @model_validator(mode="after")
-    def _not_more_than_there_is(self) -> Self:
-        if self.windows_read > self.windows_total or self.sources_read > self.sources_total:
-            raise ValueError("coverage reads more than there is")
-        return self
-
-
-class WindowRecord(_Model):
+class WindowRecord(Model):
     """What the model said of one claim against one window."""
 
     source: str
@@ -174,7 +137,7 @@ class WindowRecord(_Model):
     """Entailment, neutral, contradiction."""
 
 
-class ScoredRecord(_Model):
+class ScoredRecord(Model):
     """Evidence was read."""
 
     outcome: Literal["scored"] = "scored"
@@ -187,26 +150,18 @@ class ScoredRecord(_Model):
     windows: tuple[WindowRecord, ...]
 
 
-class NoEvidenceRecord(_Model):
+class NoEvidenceRecord(Model):
     """There was nothing to read."""
 
     outcome: Literal["no_evidence"] = "no_evidence"
     reason: str
 
 
-class SkippedRecord(_Model):
+class SkippedRecord(Model):
     """Not checkworthy."""
 
     outcome: Literal["skipped"] = "skipped"
     reason: SkipReason
-
-
-class FailedRecord(_Model):
-    """It could not be checked."""
-
-    outcome: Literal["failed"] = "failed"
-    code: str
-    cause: str
 
 
 OutcomeRecord = Annotated[
@@ -214,22 +169,26 @@ OutcomeRecord = Annotated[
 ]
 
 
-class CitationScoreRecord(_Model):
+class CitationScoreRecord(Model):
     """How well the source a citation names supports its claim; null when it names none."""
 
     citation: CitationRecord
     support: float | None
 
 
-class AssessmentRecord(_Model):
+class AssessmentRecord(Model):
     """What was found out about one claim, before any threshold."""
 
     claim: ClaimRecord
     result: OutcomeRecord
     citations: tuple[CitationScoreRecord, ...]
+    consistency: ConsistencyRecord | FailedRecord | None = None
+    """What samples of the answer said; null when nobody asked for them."""
+    judgement: JudgementRecord | FailedRecord | None = None
+    """What a judge said; null when none was asked."""
 
 
-class ModelRecord(_Model):
+class ModelRecord(Model):
     """What produced the scores."""
 
     name: str
@@ -241,7 +200,7 @@ class ModelRecord(_Model):
     labels: tuple[str, ...]
 
 
-class FactsRecord(_Model):
+class FactsRecord(Model):
     """What else is known of the answer. Input of the decision."""
 
     empty: bool
@@ -251,7 +210,7 @@ class FactsRecord(_Model):
     has_evidence: bool
 
 
-class SpentRecord(_Model):
+class SpentRecord(Model):
     """What the call had used when the attempt was settled. Input of the decision."""
 
     attempts: NonNegativeInt
@@ -259,7 +218,7 @@ class SpentRecord(_Model):
     cost_usd: float | None
 
 
-class HitRecord(_Model):
+class HitRecord(Model):
     """One rule that spoke."""
 
     rule: str
@@ -268,7 +227,7 @@ class HitRecord(_Model):
     claim: str | None
 
 
-class VerdictRecord(_Model):
+class VerdictRecord(Model):
     """What the policy made of one claim."""
 
     claim: str
@@ -276,11 +235,13 @@ class VerdictRecord(_Model):
     conflict: bool
     citation: CitationStatus | None
     """Null for verdicts that do not look at citations."""
+    basis: Basis = Basis.EVIDENCE
+    """What the verdict rests on. Consistency is not truth."""
     action: Action
     rule: str
 
 
-class DecisionRecord(_Model):
+class DecisionRecord(Model):
     """The settled decision on one attempt."""
 
     action: Action
@@ -288,24 +249,7 @@ class DecisionRecord(_Model):
     hits: tuple[HitRecord, ...]
 
 
-class UsageRecord(_Model):
-    """What the provider charged for. Null is unknown, never zero."""
-
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
-
-
-class FailureRecord(_Model):
-    """Why an attempt gave no answer."""
-
-    code: str
-    kind: str
-    message: str
-    status: int | None
-
-
-class VerificationRecord(_Model):
+class VerificationRecord(Model):
     """Every claim of the attempt's answer, assessed."""
 
     model: ModelRecord | None
@@ -315,7 +259,7 @@ class VerificationRecord(_Model):
     assessments: tuple[AssessmentRecord, ...]
 
 
-class AttemptRecord(_Model):
+class AttemptRecord(Model):
     """One model call and what was made of it."""
 
     number: PositiveInt
@@ -333,10 +277,15 @@ class AttemptRecord(_Model):
     decision: DecisionRecord | None
     failure: FailureRecord | None
     usage: UsageRecord
+    """Of the answer alone."""
     seconds: Seconds
+    logprob: float | None = None
+    """Mean log probability of the answer's tokens, where the provider sent them."""
+    sampling: SamplingRecord | None = None
+    judging: JudgingRecord | None = None
 
 
-class PolicyRecord(_Model):
+class PolicyRecord(Model):
     """The whole policy the answer was decided under."""
 
     name: str
@@ -344,7 +293,7 @@ class PolicyRecord(_Model):
     body: dict[str, JsonValue]
 
 
-class Record(_Model):
+class Record(Model):
     """One guarded answer: enough to decide it again, without its text."""
 
     version: Literal[1] = VERSION
@@ -372,7 +321,7 @@ class Record(_Model):
     """What redaction took out of the answer."""
     policy: PolicyRecord
     usage: UsageRecord
-    """Of all attempts together."""
+    """Of all attempts together, samples and judging included."""
     seconds: Seconds
     review_id: str | None
     notes: tuple[str, ...]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from guardrails import _record_base as b
 from guardrails import _record_models as m
+from guardrails import _record_second_build as s
 from guardrails.errors import RecordInvalid
 from policies.types import Action, AnswerFacts, Spent
 from verifiers.types import (
@@ -123,6 +125,8 @@ def assessments_of(
                 CitationScore(citation=_citation(score.citation, texts), support=score.support)
                 for score in item.citations
             ),
+            consistency=s.consistency_of(item.consistency),
+            judgement=s.judgement_of(item.judgement, lambda found: _evidence(found, texts)),
         )
         for item in verification.assessments
     )
@@ -167,7 +171,7 @@ def _citation(citation: m.CitationRecord, texts: Mapping[str, str]) -> Citation:
     )
 
 
-def _evidence(evidence: m.EvidenceRecord, texts: Mapping[str, str]) -> EvidenceSpan:
+def _evidence(evidence: b.EvidenceRecord, texts: Mapping[str, str]) -> EvidenceSpan:
     return EvidenceSpan(
         source_id=evidence.source,
         span=Span(*evidence.span),
@@ -213,7 +217,7 @@ def _outcome(result: m.OutcomeRecord, texts: Mapping[str, str]) -> Outcome:
             return NoEvidence(reason=result.reason)
         case m.SkippedRecord():
             return Skipped(reason=result.reason)
-        case m.FailedRecord():
+        case b.FailedRecord():
             return Failed(code=result.code, cause=result.cause)
         case _:
             assert_never(result)

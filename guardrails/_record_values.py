@@ -10,7 +10,9 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from guardrails import _record_base as b
 from guardrails import _record_models as m
+from verifiers.types import Basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,18 +57,18 @@ def probs(probs: NLIProbs) -> tuple[float, float, float]:
     return (score(probs.entailment), score(probs.neutral), score(probs.contradiction))
 
 
-def usage(usage: Usage) -> m.UsageRecord:
-    return m.UsageRecord(
+def usage(usage: Usage) -> b.UsageRecord:
+    return b.UsageRecord(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cost_usd=None if usage.cost_usd is None else measure(usage.cost_usd),
     )
 
 
-def failure(failure: Failure | None) -> m.FailureRecord | None:
+def failure(failure: Failure | None) -> b.FailureRecord | None:
     if failure is None:
         return None
-    return m.FailureRecord(
+    return b.FailureRecord(
         code=failure.code,
         kind=failure.kind,
         message=clean(failure.message),
@@ -113,6 +115,7 @@ def _verdict(entry: ClaimDecision) -> m.VerdictRecord:
         verdict=verdict.label,
         conflict=getattr(verdict, "conflict", False),
         citation=getattr(verdict, "citation", None),
+        basis=getattr(verdict, "basis", Basis.EVIDENCE),
         action=entry.action,
         rule=clean(entry.rule),
     )

@@ -14,9 +14,9 @@ from verifiers.types import (
 )
 
 if TYPE_CHECKING:
-    from guardrails.report import Attempt, Usage
+    from guardrails.report import Attempt, Failure, Judging, Sampling, Usage
     from policies.types import ClaimDecision
-    from verifiers.types import EvidenceSpan
+    from verifiers.types import Consistency, EvidenceSpan
 
 
 def usage_dict(usage: Usage) -> dict[str, Any]:
@@ -40,14 +40,65 @@ def attempt_dict(attempt: Attempt) -> dict[str, Any]:
         "tool_calls": attempt.tool_calls,
         "usage": usage_dict(attempt.usage),
         "seconds": dict(attempt.seconds),
-        "failure": None
-        if attempt.failure is None
-        else {
-            "code": attempt.failure.code,
-            "kind": attempt.failure.kind,
-            "message": attempt.failure.message,
-            "status": attempt.failure.status,
-        },
+        "failure": None if attempt.failure is None else _failure_dict(attempt.failure),
+        "logprob": attempt.logprob,
+        "sampling": None if attempt.sampling is None else _sampling_dict(attempt.sampling),
+        "judging": None if attempt.judging is None else _judging_dict(attempt.judging),
+    }
+
+
+def _failure_dict(failure: Failure) -> dict[str, Any]:
+    return {
+        "code": failure.code,
+        "kind": failure.kind,
+        "message": failure.message,
+        "status": failure.status,
+    }
+
+
+def _sampling_dict(sampling: Sampling) -> dict[str, Any]:
+    return {
+        "scorer": sampling.scorer.value,
+        "model": sampling.model,
+        "claims": list(sampling.claims),
+        "samples": [
+            {"text": sample.text, "refused": sample.refused, "logprob": sample.logprob}
+            for sample in sampling.samples
+        ],
+        "distinct": sampling.distinct,
+        "stop": sampling.stop.value,
+        "drawn": sampling.drawn,
+        "calls": sampling.calls,
+        "failures": [_failure_dict(failure) for failure in sampling.failures],
+        "usage": usage_dict(sampling.usage),
+        "cost_known": sampling.cost_known,
+        "pairs": sampling.pairs,
+        "pairs_scored": sampling.pairs_scored,
+    }
+
+
+def _judging_dict(judging: Judging) -> dict[str, Any]:
+    return {
+        "model": judging.model,
+        "claims": list(judging.claims),
+        "calls": judging.calls,
+        "failures": [_failure_dict(failure) for failure in judging.failures],
+        "usage": usage_dict(judging.usage),
+        "cost_known": judging.cost_known,
+    }
+
+
+def _consistency_dict(found: Consistency | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "scorer": found.scorer.value,
+        "score": found.score,
+        "n": found.n,
+        "distinct": found.distinct,
+        "refused": found.refused,
+        "empty": found.empty,
+        "entropy": found.entropy,
     }
 
 
@@ -83,6 +134,7 @@ def claim_dict(entry: ClaimDecision) -> dict[str, Any]:
                 "citation": verdict.citation.value,
                 "support": verdict.support,
                 "contradiction": verdict.contradiction,
+                "consistency": _consistency_dict(getattr(verdict, "consistency", None)),
                 "evidence": _evidence_dict(verdict.evidence),
                 "coverage": {
                     "windows_read": verdict.coverage.windows_read,

@@ -10,28 +10,36 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from guardrails.errors import ConfigInvalid
 from guardrails.gateway import LiteLLMGateway
 from guardrails.recorder import Recorder
 from guardrails.retrievers import adapt
 from guardrails.runner import Ports, system_clock
+from guardrails.sampling.model import Abilities
 from guardrails.settings import Settings, load_settings, state_dir
 from guardrails.telemetry import Telemetry
 from policies.load import load_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from guardrails._second_hands import ConsistencyPort
     from guardrails.gateway import Gateway
     from guardrails.recorder import RecordStore
     from guardrails.retrievers import Retriever
     from guardrails.runner import Clock, VerifierPort
     from policies.schema import Policy
     from verifiers.backends import ModelSpec
+    from verifiers.consistency import ConsistencyRun, ConsistencyVerifier, Stopping
+    from verifiers.engine import NLIEngine
     from verifiers.pipeline import Verifier
+    from verifiers.types import Claim, ConsistencyThresholds, ScorerName
+
+T = TypeVar("T")
 
 # Steps of the flow, and writes to the store, of calls on event loops.
 _WORKERS = 8
@@ -49,6 +57,8 @@ class Parts:
         retriever: The registered retriever, or None.
         owned: Closed with the guard; what the caller passed in is not in it.
         closed: Set once it was closed.
+        connections: LiteLLM's arguments by model: how a sampled or judging model is reached.
+        abilities: What providers were seen not to do.
     """
 
     settings: Settings
@@ -58,6 +68,8 @@ class Parts:
     retriever: Retriever | None
     owned: ExitStack = field(repr=False)
     closed: threading.Event = field(default_factory=threading.Event, repr=False)
+    connections: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
+    abilities: Abilities = field(default_factory=Abilities, repr=False)
 
 
 def assemble(
@@ -70,6 +82,8 @@ def assemble(
     retriever: object = None,
     telemetry: Telemetry | None = None,
     clock: Clock = system_clock,
+    consistency: ConsistencyPort | None = None,
+    connections: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Parts:
     """Wire a guard.
 
@@ -83,6 +97,8 @@ def assemble(
         retriever: Anything ``guardrails.retrievers.adapt`` takes.
         telemetry: Instead of the one the settings describe.
         clock: Read for timings and budgets.
+        consistency: Compares samples, instead of the one the settings describe. Not closed.
+        connections: LiteLLM's arguments by model, for models that sample or judge.
 
     Raises:
         ConfigInvalid: If settings or arguments make no sense.
@@ -100,12 +116,15 @@ def assemble(
         recorder = _recorder(settings, store, telemetry)
         if recorder is not None and not _is_store(store):
             owned.callback(recorder.close)
+        engine = _Later(partial(_build_engine, settings))
+        owned.callback(engine.close)
         ports = Ports(
-            verifier=verifier or build_verifier(settings, owned),
+            verifier=verifier or _verifier(settings, owned, engine),
             recorder=recorder,
             telemetry=telemetry,
             clock=clock,
             executor=executor,
+            consistency=consistency or _Comparing(settings, owned, engine),
         )
         return Parts(
             settings=settings,
@@ -114,6 +133,7 @@ def assemble(
             gateway=gateway or LiteLLMGateway(),
             retriever=None if retriever is None else adapt(retriever),
             owned=owned.pop_all(),
+            connections=connections or {},
         )
 
 
@@ -122,25 +142,55 @@ def build_verifier(settings: Settings, owned: ExitStack) -> Verifier:
 
     The model is loaded on first use.
     """
+    engine = _Later(partial(_build_engine, settings))
+    owned.callback(engine.close)
+    return _verifier(settings, owned, engine)
+
+
+class _Later(Generic[T]):
+    """Something made when it is first asked for, once, and closed with the guard."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: T | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> T:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def close(self) -> None:
+        with self._lock:
+            close = getattr(self._made, "close", None)
+        if close is not None:
+            close()
+
+
+def _build_engine(settings: Settings) -> NLIEngine:
     from verifiers.backends import batch_tokens, load_scorer
     from verifiers.cache import MemoryCache
-    from verifiers.claims import make_extractor
     from verifiers.engine import NLIEngine
-    from verifiers.pipeline import EvidenceSettings, Verifier
 
     spec = model_spec(settings)
     size = settings.model.cache_pairs
-    engine = NLIEngine(
+    return NLIEngine(
         lambda: load_scorer(spec),
         cache=MemoryCache(size) if size else None,
         max_batch_tokens=batch_tokens(spec),
         max_queue_pairs=settings.model.max_queue_pairs,
     )
-    owned.callback(engine.close)
+
+
+def _verifier(settings: Settings, owned: ExitStack, engine: _Later[NLIEngine]) -> Verifier:
+    from verifiers.claims import make_extractor
+    from verifiers.pipeline import EvidenceSettings, Verifier
+
     evidence = settings.evidence
     verifier = Verifier(
         extractor=make_extractor(settings.claims.language, settings.claims.pipeline),
-        engine=engine,
+        engine=engine(),
         evidence=EvidenceSettings(
             window_tokens=evidence.window_tokens,
             overlap_sentences=evidence.overlap_sentences,
@@ -150,6 +200,42 @@ def build_verifier(settings: Settings, owned: ExitStack) -> Verifier:
     )
     owned.callback(verifier.close)
     return verifier
+
+
+class _Comparing:
+    """Compares samples with the guard's own NLI engine; made when samples first come."""
+
+    def __init__(self, settings: Settings, owned: ExitStack, engine: _Later[NLIEngine]) -> None:
+        self._made = _Later(partial(_build_consistency, settings, engine))
+        owned.callback(self._made.close)
+
+    def open(
+        self,
+        *,
+        answer: str,
+        claims: Sequence[Claim],
+        question: str | None,
+        scorer: ScorerName,
+        thresholds: ConsistencyThresholds | Mapping[str, ConsistencyThresholds],
+        stopping: Stopping,
+    ) -> ConsistencyRun:
+        """A run over the claims of one answer."""
+        return self._made().open(
+            answer=answer,
+            claims=claims,
+            question=question,
+            scorer=scorer,
+            thresholds=thresholds,
+            stopping=stopping,
+        )
+
+
+def _build_consistency(settings: Settings, engine: _Later[NLIEngine]) -> ConsistencyVerifier:
+    from verifiers.claims import make_extractor
+    from verifiers.consistency import ConsistencyVerifier
+
+    extractor = make_extractor(settings.claims.language, settings.claims.pipeline)
+    return ConsistencyVerifier(extractor=extractor, engine=engine())
 
 
 def model_spec(settings: Settings) -> ModelSpec:

@@ -21,10 +21,11 @@ from guardrails.runner import system_clock
 from verifiers.types import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from guardrails._flow_values import Job
+    from guardrails._second_hands import ConsistencyPort
     from guardrails.build import Parts
     from guardrails.decorator import Decorator
     from guardrails.gateway import Gateway
@@ -80,6 +81,8 @@ class Guard:
         retriever: object = None,
         telemetry: Telemetry | None = None,
         clock: Clock = system_clock,
+        consistency: ConsistencyPort | None = None,
+        connections: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         """Wire a guard. Loads nothing heavy: the model comes with the first answer.
 
@@ -95,6 +98,9 @@ class Guard:
                 question, or a LangChain or LlamaIndex retriever.
             telemetry: Instead of the one the settings describe.
             clock: Read for timings and budgets.
+            consistency: Compares samples of answers, instead of the one the settings describe.
+            connections: LiteLLM's arguments by model (``api_base``, ``api_key`` ...) for models
+                that the policy samples or asks to judge beside the model of the call.
 
         Raises:
             ConfigInvalid: If settings or arguments make no sense.
@@ -108,6 +114,8 @@ class Guard:
             retriever=retriever,
             telemetry=telemetry,
             clock=clock,
+            consistency=consistency,
+            connections=connections,
         )
         self.engine: Final = Engine(
             wire(policy=policy, settings=settings),
@@ -140,6 +148,8 @@ class Guard:
         retriever: object = UNSET,
         blocked: OnBlocked | None = None,
         record_metadata: Mapping[str, str] | None = None,
+        samples: object = None,
+        sampler: Callable[[int], object] | None = None,
         **kwargs: Any,
     ) -> Guarded[Any]:
         """``litellm.completion`` with its answer checked before anyone gets it.
@@ -156,6 +166,9 @@ class Guard:
             blocked: Instead of the policy's ``blocked``: ``respond`` puts the policy's text in
                 place of a refused or held answer, ``raise`` raises.
             record_metadata: What to find the record by.
+            samples: Other answers to the same question, where there are some already; used where
+                the policy asks for samples, instead of asking the model again.
+            sampler: A function of how many more answers are wanted, sync or async; likewise.
             **kwargs: As LiteLLM's. Not changed.
 
         Returns:
@@ -168,7 +181,9 @@ class Guard:
             StoreUnavailable: If the record could not be kept and must be.
             StreamingUnsupported: With ``stream=True``; nothing was sent.
         """
-        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        options = Options(
+            sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
+        )
         job, hands = self._prepare(_named(args, kwargs), options)
         return self.engine.run(job, hands, options)
 
@@ -182,10 +197,14 @@ class Guard:
         retriever: object = UNSET,
         blocked: OnBlocked | None = None,
         record_metadata: Mapping[str, str] | None = None,
+        samples: object = None,
+        sampler: Callable[[int], object] | None = None,
         **kwargs: Any,
     ) -> Guarded[Any]:
         """As :meth:`completion`, for event loops. Cancelling it is recorded and goes on."""
-        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        options = Options(
+            sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
+        )
         job, hands = await asyncio.to_thread(self._prepare, _named(args, kwargs), options)
         return await self.engine.arun(job, hands, options)
 
@@ -203,6 +222,8 @@ class Guard:
         retriever: object = UNSET,
         blocked: OnBlocked | None = None,
         record_metadata: Mapping[str, str] | None = None,
+        samples: object = None,
+        sampler: Callable[[int], object] | None = None,
     ) -> Guarded[T]:
         """Check an answer that is there already: text, or a provider's response.
 
@@ -210,7 +231,9 @@ class Guard:
         applies. Arguments and errors are those of :meth:`completion`; ``messages`` is the
         conversation, where evidence and the question may be found.
         """
-        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        options = Options(
+            sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
+        )
         job = self.engine.job(Entry.CHECK, options, messages=messages, can_regenerate=False)
         hands = self.engine.hands(job, options, call=lambda _: Called(answer))
         return self.engine.run(job, hands, options)
@@ -227,9 +250,13 @@ class Guard:
         retriever: object = UNSET,
         blocked: OnBlocked | None = None,
         record_metadata: Mapping[str, str] | None = None,
+        samples: object = None,
+        sampler: Callable[[int], object] | None = None,
     ) -> Guarded[T]:
         """As :meth:`check`, for event loops."""
-        options = Options(sources, question, policy, route, retriever, record_metadata, blocked)
+        options = Options(
+            sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
+        )
 
         async def given(_: CallModel) -> Called:
             return Called(answer)
@@ -252,13 +279,18 @@ class Guard:
         route: str | None = None,
         retriever: object = UNSET,
         blocked: OnBlocked | None = None,
+        samples_from: str | None = None,
+        sampler: Callable[[int], object] | None = None,
     ) -> Decorator:
         """A decorator for functions that give an answer; see ``guardrails.decorator.Decorator``."""
         from guardrails.decorator import Decorator
 
         return Decorator(
             engine=self.engine,
-            options=Options(listed(sources), None, policy, route, retriever, None, blocked),
+            options=Options(
+                listed(sources), None, policy, route, retriever, None, blocked, None, sampler
+            ),
+            samples_from=samples_from,
             sources_from=sources_from,
             question_from=question_from,
             messages_from=messages_from,
@@ -313,7 +345,8 @@ class Guard:
         async def acall(effect: CallModel) -> Called:
             return await gateway.acomplete(_with(request, effect))
 
-        return job, self.engine.hands(job, options, call=call, acall=acall, bound=True)
+        hands = self.engine.hands(job, options, call=call, acall=acall, bound=True, request=request)
+        return job, hands
 
 
 def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

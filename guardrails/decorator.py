@@ -39,6 +39,7 @@ class Decorator:
         question_from: Name of the parameter that is the question.
         messages_from: Name of the parameter that is the conversation: evidence and, without
             ``question_from``, the question are taken from it.
+        samples_from: Name of the parameter that brings other answers to the same question.
         feedback_to: Name of a parameter to pass feedback to when the answer is to be written
             again: what was wrong, as a message to the model. Without one a function is never
             called twice.
@@ -50,6 +51,7 @@ class Decorator:
     question_from: str | None = None
     messages_from: str | None = None
     feedback_to: str | None = None
+    samples_from: str | None = None
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a coroutine is also some R
@@ -107,7 +109,13 @@ class Decorator:
     def _check_names(self, function: Callable[..., Any], signature: inspect.Signature) -> None:
         has = signature.parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in has.values())
-        for key in ("sources_from", "question_from", "messages_from", "feedback_to"):
+        for key in (
+            "sources_from",
+            "question_from",
+            "messages_from",
+            "feedback_to",
+            "samples_from",
+        ):
             name = getattr(self, key)
             if name is None or name in has or takes_any:
                 continue
@@ -135,6 +143,8 @@ class Decorator:
         if self.question_from is not None:
             question = arguments.get(self.question_from)
             options = replace(options, question=None if question is None else str(question))
+        if self.samples_from is not None:
+            options = replace(options, samples=arguments.get(self.samples_from))
         messages = None if self.messages_from is None else arguments.get(self.messages_from)
         job = self.engine.job(
             Entry.DECORATOR,

@@ -10,12 +10,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from guardrails.judging.values import Opinions, Question
     from guardrails.report import Report, RequestInfo
+    from guardrails.sampling.values import Batch
     from policies.types import Decision
-    from verifiers.types import Citation, Source, Verification
+    from verifiers.consistency import ConsistencyRun, Sample, Stopping
+    from verifiers.types import (
+        Citation,
+        Claim,
+        ConsistencyThresholds,
+        ScorerName,
+        Source,
+        Verification,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,52 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawSamples:
+    """Ask the model again, or whoever has samples. Gives a ``Batch``.
+
+    Attributes:
+        wanted: The most to draw.
+        timeout: Seconds left for it, or None.
+        priced: Draw none where what they cost would not be known.
+    """
+
+    wanted: int
+    timeout: float | None = None
+    priced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """Begin to compare claims of an answer with samples of it. Gives a ``ConsistencyRun``."""
+
+    answer: str = field(repr=False)
+    claims: tuple[Claim, ...] = field(repr=False)
+    question: str | None = field(repr=False)
+    scorer: ScorerName
+    thresholds: Mapping[str, ConsistencyThresholds]
+    stopping: Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Let a run take samples in; none says that there are no more. Gives ``Compared``."""
+
+    run: ConsistencyRun
+    samples: tuple[Sample, ...] = field(repr=False)
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskJudge:
+    """Have a judge read the sources for these claims. Gives ``Opinions``."""
+
+    questions: tuple[Question, ...]
+    sources: tuple[Source, ...] = field(repr=False)
+    timeout: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Enqueue:
     """Put the answer before a person. Gives ``Queued``."""
 
@@ -84,7 +140,8 @@ class ReadClock:
     """Gives an ``Instant``."""
 
 
-Effect = CallModel | Retrieve | Verify | Enqueue | Save | ReadClock
+SecondEffect = DrawSamples | OpenRun | Compare | AskJudge
+Effect = CallModel | Retrieve | Verify | SecondEffect | Enqueue | Save | ReadClock
 
 
 # --------------------------------------------------------------------------- results
@@ -112,6 +169,11 @@ class Retrieved:
 
     sources: tuple[Source, ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A run has taken its samples in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +208,10 @@ class Fault:
     cancelled: bool = False
 
 
-Result: TypeAlias = "Instant | Called | Retrieved | Verification | Queued | Saved | Fault"
+Result: TypeAlias = (
+    "Instant | Called | Retrieved | Verification | Batch | ConsistencyRun | Compared | Opinions"
+    " | Queued | Saved | Fault"
+)
 
 
 # --------------------------------------------------------------------------- what a flow ends in

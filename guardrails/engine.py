@@ -21,6 +21,7 @@ from guardrails.flow import guard_flow
 from guardrails.report import Guarded, RequestInfo
 from guardrails.retrievers import adapt, normalise_sources
 from guardrails.runner import Hands, adrive, drive
+from guardrails.second_build import judge_of, sampler_of
 from policies.load import load_policy
 from policies.schema import Policy
 
@@ -53,6 +54,8 @@ class Options:
     retriever: object = UNSET
     metadata: Mapping[str, str] | None = None
     blocked: OnBlocked | None = None
+    samples: object = field(default=None, repr=False)
+    sampler: Callable[[int], object] | None = None
 
 
 class Engine:
@@ -115,7 +118,7 @@ class Engine:
         _sensible(options, model)
         messages = listed(messages)
         chosen = self.parts.policy if options.policy is None else load_policy(options.policy)
-        chosen.for_route(options.route)
+        rules = chosen.for_route(options.route)
         evidence = self.parts.settings.evidence
         found = capture(messages, evidence_from_user=evidence.from_user)
         given = None if options.sources is None else normalise_sources(options.sources)
@@ -137,6 +140,8 @@ class Engine:
             retrieve=given is None and self._retriever(options) is not None,
             can_regenerate=can_regenerate,
             notes=(*found.notes, *notes) if read else notes,
+            sampled=_sampled(options, rules, model),
+            judge=rules.judge.model or model,
         )
 
     def hands(
@@ -147,10 +152,32 @@ class Engine:
         call: Callable[[CallModel], Called] | None = None,
         acall: Callable[[CallModel], Awaitable[Called]] | None = None,
         bound: bool = False,
+        request: Mapping[str, Any] | None = None,
     ) -> Hands:
-        """What is particular to one call; see ``Hands``."""
+        """What is particular to one call; see ``Hands``.
+
+        Args:
+            job: The call.
+            options: What the caller said about it.
+            call: Makes the model call, blocking.
+            acall: Makes it on the event loop.
+            bound: Whether it may run in a thread of its own.
+            request: LiteLLM's arguments of it, where it is a call of LiteLLM.
+
+        Raises:
+            ConfigInvalid: If ``samples`` holds something that is no answer.
+        """
         retriever = adapt(self._retriever(options)) if job.retrieve else None
-        return Hands(job.policy, call, acall, retriever, bound)
+        parts = self.parts
+        return Hands(
+            job.policy,
+            call,
+            acall,
+            retriever,
+            bound,
+            sampler=sampler_of(parts, job, options, request),
+            judge=judge_of(parts, job, request),
+        )
 
     def run(self, job: Job, hands: Hands, options: Options) -> Guarded[Any]:
         """Drive a job to its end in this thread.
@@ -180,6 +207,13 @@ class Engine:
         return self.parts.retriever if isinstance(given, Unset) else given
 
 
+def _sampled(options: Options, rules: Policy, model: str | None) -> str | None:
+    """Who draws samples, as ``Job.sampled`` tells it."""
+    if options.samples is not None or options.sampler is not None:
+        return ""
+    return None if model is None else rules.consistency.model or model
+
+
 def _sensible(options: Options, model: object) -> None:
     """Refuse before anything is sent what could only fail when the record is written.
 
@@ -196,6 +230,8 @@ def _sensible(options: Options, model: object) -> None:
         wrong.append("record_metadata")
     if not isinstance(options.policy, str | os.PathLike | Mapping | Policy | None):
         wrong.append("policy")
+    if options.sampler is not None and not callable(options.sampler):
+        wrong.append("sampler")
     if options.blocked not in {None, "respond", "raise"}:
         wrong.append("blocked")
     if wrong:

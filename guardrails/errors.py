@@ -18,13 +18,15 @@
         ├── RecordInvalid               GR312  not a record, or of a version we do not know
         ├── TimedOut                    GR313  a deadline of ours passed
         ├── StreamingUnsupported        GR314  ``stream=True`` is not available here
-        └── RequestRefused              GR320  the proxy refused a request before any work
-            ├── NotAuthenticated        GR321  no key, or not a valid one
-            ├── NotAllowed              GR322  the key may not do this
-            ├── RequestTooLarge         GR323  the body, or something in it, is over a limit
-            ├── TooManyRequests         GR324  over the key's rate, or all places are taken
-            ├── Unavailable             GR325  starting, shutting down, or without its store
-            └── NoSuchRoute             GR326  nothing there, or not with this method
+        ├── RequestRefused              GR320  the proxy refused a request before any work
+        │   ├── NotAuthenticated        GR321  no key, or not a valid one
+        │   ├── NotAllowed              GR322  the key may not do this
+        │   ├── RequestTooLarge         GR323  the body, or something in it, is over a limit
+        │   ├── TooManyRequests         GR324  over the key's rate, or all places are taken
+        │   ├── Unavailable             GR325  starting, shutting down, or without its store
+        │   └── NoSuchRoute             GR326  nothing there, or not with this method
+        ├── SamplingFailed              GR330  too few samples could be had
+        └── JudgeUnusable               GR331  a judge gave nothing that can be used
 
 Codes are stable. Messages say what happened, what was done and what to do, and hold no user text.
 """
@@ -260,3 +262,15 @@ class NoSuchRoute(RequestRefused):
         self.allow = allow
         if allow:
             self.status = 405
+
+
+class SamplingFailed(GuardrailsError):
+    """Too few samples of the answer could be had to say anything; its claims count as errors."""
+
+    code = "GR330"
+
+
+class JudgeUnusable(GuardrailsError):
+    """A judge gave nothing that can be used; nothing was concluded from it."""
+
+    code = "GR331"

@@ -18,7 +18,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from guardrails._flow_values import Job, attempt_of, distinct, failed_of, failure_of, unchecked
+from guardrails._flow_values import (
+    Job,
+    Stopped,
+    attempt_of,
+    distinct,
+    failed_of,
+    failure_of,
+    unchecked,
+)
+from guardrails._second_values import Asked
 from guardrails.actions import Applied, apply
 from guardrails.effects import (
     Broken,
@@ -41,10 +50,12 @@ from guardrails.effects import (
 )
 from guardrails.errors import GuardrailsError
 from guardrails.feedback import feedback
-from guardrails.report import Attempt, Disposition, Failure, Report
+from guardrails.report import Attempt, Disposition, Report, plus
 from guardrails.responses import Reading, read, with_choice, with_texts
+from guardrails.second import Cascade
 from policies.engine import decide, settle
 from policies.types import Action, Decision, RuleHit, Spent
+from policies.worth import Standing
 from verifiers.types import Failed, Verification
 
 if TYPE_CHECKING:
@@ -60,22 +71,14 @@ _SECOND_FAILED = "Asking again failed, so after_attempts was applied to the answ
 _LEAST_VERIFY_SECONDS = 5.0
 
 
-class _Stopped(Exception):
-    """The call ends without an answer."""
-
-    def __init__(self, fault: Fault, failure: Failure) -> None:
-        super().__init__()
-        self.fault = fault
-        self.failure = failure
-
-
 def guard_flow(job: Job) -> Generator[Effect, Any, Ending]:
     """Run one guarded call. Send each effect's result, or a ``Fault``; ends in an ``Ending``."""
     started: Instant = yield ReadClock()
-    flow = _Flow(job, job.policy.for_route(job.route), started)
+    rules = job.policy.for_route(job.route)
+    flow = _Flow(job, rules, started, Cascade(job, rules))
     try:
         return (yield from flow.run())
-    except _Stopped as stop:
+    except Stopped as stop:
         return (yield from flow.broken(stop))
 
 
@@ -86,6 +89,7 @@ class _Flow:
     job: Job
     rules: Policy  # the policy as it stands on the route
     started: Instant
+    cascade: Cascade
     tick: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)  # of the choice in hand
     evidence: tuple[Source, ...] | None = None
@@ -133,12 +137,12 @@ class _Flow:
         took = (yield from self._now()) - before
         self._add("call", took)
         if isinstance(result, Fault):
-            raise _Stopped(result, failure_of(result))
+            raise Stopped(result, failure_of(result))
         assert isinstance(result, Called)  # noqa: S101 - what drivers promise
         try:
             reading = read(result.response)
         except GuardrailsError as error:
-            raise _Stopped(Fault(error), failure_of(Fault(error))) from None
+            raise Stopped(Fault(error), failure_of(Fault(error))) from None
         if result.cost_usd is None:
             self.cost_known = False
         else:
@@ -168,7 +172,7 @@ class _Flow:
                 response, reading, took = yield from self._call(
                     number, Followup(attempt.answer, message)
                 )
-            except _Stopped as stop:
+            except Stopped as stop:
                 failed = Attempt(number, feedback=message, failure=stop.failure)
                 self.attempts.append(failed)
                 if stop.fault.cancelled:
@@ -189,7 +193,24 @@ class _Flow:
             facts=facts,
             seconds={**attempt.seconds, "verify": took},
         )
+        attempt = yield from self._second_opinions(attempt)
         return (yield from self._settled(attempt, can_regenerate=self.job.can_regenerate))
+
+    def _second_opinions(self, attempt: Attempt) -> Generator[Effect, Any, Attempt]:
+        """The attempt with what samples and a judge say of what the sources left open."""
+        job, spent = self.job, self._spent((yield from self._now()))
+        standing = Standing(job.policy, job.route, attempt.facts, spent, job.can_regenerate)
+        evidence = self.evidence or ()
+        asked = Asked(attempt, evidence, standing, self.choices, self._left, self._now)
+        return (yield from self.cascade.heard(asked))
+
+    def _spent(self, now: float) -> Spent:
+        known = self.cost_known and self.cascade.cost_known
+        return Spent(
+            attempts=len(self.attempts),
+            seconds=now - self.started.tick,
+            cost_usd=plus(self.cost, self.cascade.cost) if known else None,
+        )
 
     def _settled(
         self, attempt: Attempt, *, can_regenerate: bool
@@ -197,11 +218,7 @@ class _Flow:
         """The attempt with its decision, as the budget stands now."""
         assert attempt.verification is not None  # noqa: S101
         now = yield from self._now()
-        spent = Spent(
-            attempts=len(self.attempts),
-            seconds=now - self.started.tick,
-            cost_usd=self.cost if self.cost_known else None,
-        )
+        spent = self._spent(now)
         policy, route = self.job.policy, self.job.route
         raw = decide(attempt.verification.assessments, policy, route=route, facts=attempt.facts)
         decision = settle(raw, policy, spent, can_regenerate=can_regenerate)
@@ -231,7 +248,7 @@ class _Flow:
         self._add("verify", took)
         if isinstance(result, Fault):
             if result.cancelled:
-                raise _Stopped(result, failure_of(result))
+                raise Stopped(result, failure_of(result))
             return unchecked(text, failed_of(result.error)), took
         return result, took
 
@@ -253,7 +270,7 @@ class _Flow:
         self._add("evidence", (yield from self._now()) - before)
         if isinstance(result, Fault):
             if result.cancelled:
-                raise _Stopped(result, failure_of(result))
+                raise Stopped(result, failure_of(result))
             self.evidence_failed = failed_of(result.error)
             return
         assert isinstance(result, Retrieved)  # noqa: S101
@@ -287,11 +304,11 @@ class _Flow:
         held = report.disposition is Disposition.HELD
         queued = yield Enqueue(report, self.job.request, held)
         if isinstance(queued, Fault):
-            raise _Stopped(queued, failure_of(queued))
+            raise Stopped(queued, failure_of(queued))
         assert isinstance(queued, Queued)  # noqa: S101
         if queued.error is not None:
             fault = Fault(queued.error)
-            raise _Stopped(fault, failure_of(fault))
+            raise Stopped(fault, failure_of(fault))
         notes = report.notes if queued.note is None else (*report.notes, queued.note)
         if queued.review_id is not None:
             return replace(report, review_id=queued.review_id, notes=notes)
@@ -304,15 +321,15 @@ class _Flow:
         self.saving = True
         saved = yield Save(report, self.job.request)
         if isinstance(saved, Fault):
-            raise _Stopped(saved, failure_of(saved))
+            raise Stopped(saved, failure_of(saved))
         assert isinstance(saved, Saved)  # noqa: S101
         if saved.error is not None:
             fault = Fault(saved.error)
-            raise _Stopped(fault, failure_of(fault))
+            raise Stopped(fault, failure_of(fault))
         notes = report.notes if saved.note is None else (*report.notes, saved.note)
         return replace(report, recorded=saved.recorded, notes=notes)
 
-    def broken(self, stop: _Stopped) -> Generator[Effect, Any, Broken]:
+    def broken(self, stop: Stopped) -> Generator[Effect, Any, Broken]:
         """The end of a call without an answer: recorded, then raised by the driver."""
         if self.attempts and self.attempts[-1].failure is None:
             self.attempts[-1] = replace(self.attempts[-1], failure=stop.failure)
@@ -336,9 +353,9 @@ class _Flow:
     ) -> Generator[Effect, Any, Report]:
         now = yield from self._now()
         attempt = self.attempts[index]
-        usage = self.attempts[0].usage
+        usage = self.attempts[0].total_usage
         for other in self.attempts[1:]:
-            usage += other.usage
+            usage += other.total_usage
         job = self.job
         return Report(
             record_id=self._record_id,
@@ -355,9 +372,9 @@ class _Flow:
             sources=self.evidence or (),
             question=job.question,
             usage=usage,
-            seconds={**self.seconds, "total": now - self.started.tick},
+            seconds={**self.seconds, **self.cascade.took, "total": now - self.started.tick},
             removed=applied.removed,
-            notes=(*job.notes, *self.notes, *self.own_notes),
+            notes=(*job.notes, *self.notes, *self.own_notes, *self.cascade.notes),
         )
 
     # ------------------------------------------------------------------ small things

@@ -52,6 +52,10 @@ class Gateway(Protocol):
         """Load what the first call needs. Called before a call's budget begins to run."""
         ...
 
+    def priced(self, request: Mapping[str, Any]) -> bool:
+        """Whether what such a call costs will be known. Sends nothing."""
+        ...
+
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Make one call with LiteLLM's arguments. Never changes ``request``.
 
@@ -79,6 +83,21 @@ class LiteLLMGateway:
     def prepare(self) -> None:
         """Import LiteLLM, which takes seconds the first time."""
         self._load()
+
+    def priced(self, request: Mapping[str, Any]) -> bool:
+        """Whether LiteLLM knows the model's prices, or the call brings its own."""
+        litellm = self._load()
+        try:
+            litellm.cost_per_token(
+                model=str(request.get("model")),
+                prompt_tokens=1,
+                completion_tokens=1,
+                custom_llm_provider=request.get("custom_llm_provider"),
+            )
+        except Exception:  # noqa: BLE001 - it raises bare Exception for models without a price
+            own = ("input_cost_per_token", "output_cost_per_token")
+            return all(request.get(key) is not None for key in own)
+        return True
 
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Make one call."""

@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from guardrails._record_base import (
+    CoverageRecord,
+    EvidenceRecord,
+    FailedRecord,
+    FailureRecord,
+    TextRef,
+    UsageRecord,
+)
 from guardrails._record_build import Built, build_record
 from guardrails._record_models import (
     VERSION,
@@ -25,12 +33,8 @@ from guardrails._record_models import (
     CitationRecord,
     CitationScoreRecord,
     ClaimRecord,
-    CoverageRecord,
     DecisionRecord,
-    EvidenceRecord,
     FactsRecord,
-    FailedRecord,
-    FailureRecord,
     HitRecord,
     MessageRecord,
     MismatchRecord,
@@ -43,13 +47,17 @@ from guardrails._record_models import (
     SkippedRecord,
     SourceRecord,
     SpentRecord,
-    TextRef,
-    UsageRecord,
     VerdictRecord,
     VerificationRecord,
     WindowRecord,
 )
 from guardrails._record_replay import assessments_of, model_of, redecide, redecide_attempt, replay
+from guardrails._record_second import (
+    ConsistencyRecord,
+    JudgementRecord,
+    JudgingRecord,
+    SamplingRecord,
+)
 from guardrails.digests import Digester, canonical_json, sortable_id
 from guardrails.errors import RecordInvalid
 
@@ -64,6 +72,7 @@ __all__ = [
     "CitationRecord",
     "CitationScoreRecord",
     "ClaimRecord",
+    "ConsistencyRecord",
     "CoverageRecord",
     "DecisionRecord",
     "Digester",
@@ -72,6 +81,8 @@ __all__ = [
     "FailedRecord",
     "FailureRecord",
     "HitRecord",
+    "JudgementRecord",
+    "JudgingRecord",
     "MessageRecord",
     "MismatchRecord",
     "ModelRecord",
@@ -79,6 +90,7 @@ __all__ = [
     "PolicyRecord",
     "Record",
     "RequestRecord",
+    "SamplingRecord",
     "ScoredRecord",
     "SkippedRecord",
     "SourceRecord",

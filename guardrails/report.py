@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from guardrails._report_dict import attempt_dict, claim_dict, usage_dict
 from policies.types import Action, AnswerFacts, Decision, Spent
+from verifiers.consistency.stopping import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from policies.types import ClaimDecision
-    from verifiers.types import Source, Span, Verdict, Verification
+    from verifiers.consistency.samples import Sample
+    from verifiers.types import ScorerName, Source, Span, Verdict, Verification
 
 T = TypeVar("T")
 
@@ -57,13 +59,14 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            _plus(self.input_tokens, other.input_tokens),
-            _plus(self.output_tokens, other.output_tokens),
-            _plus(self.cost_usd, other.cost_usd),
+            plus(self.input_tokens, other.input_tokens),
+            plus(self.output_tokens, other.output_tokens),
+            plus(self.cost_usd, other.cost_usd),
         )
 
 
-def _plus(a: Any, b: Any) -> Any:
+def plus(a: Any, b: Any) -> Any:
+    """The sum of what is known; None when nothing is."""
     if a is None or b is None:
         return a if b is None else b
     return a + b
@@ -107,6 +110,63 @@ class RequestInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """What asking the model again gave, for one attempt.
+
+    Attributes:
+        scorer: How agreement was measured.
+        model: What was sampled; None where the samples came with the call.
+        claims: Ids of the claims it was done for.
+        samples: Every sample that was compared, in order.
+        distinct: Different texts among those that say something.
+        stop: Why no more were drawn: ``decided``, ``exhausted``, ``cap``, ``failed``, ``budget``
+            or ``latency``.
+        drawn: How many of the samples were drawn for this attempt; the others were there.
+        calls: Model calls that gave some.
+        failures: Calls that gave none.
+        usage: What was spent on them for this attempt.
+        cost_known: Whether ``usage.cost_usd`` is all of it.
+        pairs: Pairs compared.
+        pairs_scored: Pairs the NLI model ran for it.
+    """
+
+    scorer: ScorerName
+    model: str | None = None
+    claims: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
+    distinct: int = 0
+    stop: StopReason = StopReason.FAILED
+    drawn: int = 0
+    calls: int = 0
+    failures: tuple[Failure, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    cost_known: bool = True
+    pairs: int = 0
+    pairs_scored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What asking a judge gave, for one attempt.
+
+    Attributes:
+        model: The judge.
+        claims: Ids of the claims it was asked about.
+        calls: Model calls that gave an answer.
+        failures: Calls that gave none, and answers that could not be used.
+        usage: What was spent on them.
+        cost_known: Whether ``usage.cost_usd`` is all of it.
+    """
+
+    model: str
+    claims: tuple[str, ...] = ()
+    calls: int = 0
+    failures: tuple[Failure, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    cost_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One model call and what was made of it.
 
@@ -124,9 +184,13 @@ class Attempt:
         response_id: The provider's id of the response.
         finish_reason: As the provider gave it.
         tool_calls: How many tools the answer calls.
-        usage: What this attempt cost.
-        seconds: Wall-clock seconds by stage: ``call``, ``evidence``, ``verify``.
+        usage: What the answer cost; samples and judging have their own.
+        seconds: Wall-clock seconds by stage: ``call``, ``evidence``, ``verify``, ``sample``,
+            ``judge``.
         failure: Set when the call failed.
+        logprob: Mean log probability of the answer's tokens, where the provider sent them.
+        sampling: What asking the model again gave, or None when it was not asked.
+        judging: What asking a judge gave, or None when none was asked.
     """
 
     number: int
@@ -144,6 +208,18 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     seconds: Mapping[str, float] = field(default_factory=dict)
     failure: Failure | None = None
+    logprob: float | None = None
+    sampling: Sampling | None = None
+    judging: Judging | None = None
+
+    @property
+    def total_usage(self) -> Usage:
+        """Of the answer, the samples and the judge together."""
+        usage = self.usage
+        for part in (self.sampling, self.judging):
+            if part is not None:
+                usage += part.usage
+        return usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +241,7 @@ class Report:
         answered: Index into ``attempts`` of the attempt that ``answer`` and ``decision`` are of.
         sources: What the answer was checked against.
         question: What was asked, where known; short answers are read with it.
-        usage: Cost of all attempts together.
+        usage: Cost of all attempts together, samples and judging included.
         seconds: Wall-clock seconds by stage over all attempts, and ``total``.
         removed: Spans of ``answer`` that redaction took out.
         review_id: The review item, when there is one.
@@ -207,6 +283,20 @@ class Report:
     def blocked(self) -> bool:
         """Whether the answer was kept from the caller."""
         return self.disposition in {Disposition.REFUSED, Disposition.HELD, Disposition.FAILED}
+
+    @property
+    def usage_by(self) -> dict[str, Usage]:
+        """The usage by what it was for: ``answer``, and ``samples`` and ``judge`` if there were."""
+        parts: dict[str, Usage] = {}
+        for attempt in self.attempts:
+            spent: dict[str, Usage] = {"answer": attempt.usage}
+            if attempt.sampling is not None:
+                spent["samples"] = attempt.sampling.usage
+            if attempt.judging is not None:
+                spent["judge"] = attempt.judging.usage
+            for name, usage in spent.items():
+                parts[name] = parts.get(name, Usage()) + usage
+        return parts
 
     @property
     def claims(self) -> tuple[ClaimDecision, ...]:
@@ -269,6 +359,7 @@ class Report:
             "pairs": self.verification.pairs,
             "pairs_scored": self.verification.pairs_scored,
             "usage": usage_dict(self.usage),
+            "usage_by": {name: usage_dict(usage) for name, usage in self.usage_by.items()},
             "seconds": dict(self.seconds),
             "removed": [[span.start, span.end] for span in self.removed],
             "review_id": self.review_id,

@@ -33,6 +33,7 @@ class Choice:
         tool_calls: How many tools it calls.
         refused: The provider or model declined, by a field of its own.
         annotations: The provider's own citations; ``source_id`` is not resolved yet.
+        logprob: Mean log probability of its tokens, where the provider sent them.
     """
 
     text: str = field(repr=False)
@@ -40,6 +41,7 @@ class Choice:
     tool_calls: int = 0
     refused: bool = False
     annotations: tuple[Citation, ...] = field(default=(), repr=False)
+    logprob: float | None = None
 
     @property
     def cut(self) -> bool:
@@ -163,7 +165,16 @@ def _chat_choice(choice: object) -> Choice:
     refusal = get(message, "refusal") or get(elsewhere, "refusal")
     refused = bool(refusal) or reason in _REFUSED
     marks = _chat_annotations(text, items_of(message, "annotations"))
-    return Choice(text, reason, calls, refused, marks)
+    return Choice(text, reason, calls, refused, marks, _mean_logprob(choice))
+
+
+def _mean_logprob(choice: object) -> float | None:
+    """Over the tokens of the answer; None unless each has a number that can be one."""
+    tokens = items_of(get(choice, "logprobs"), "content")
+    said = [get(token, "logprob") for token in tokens]
+    if not said or not all(isinstance(value, int | float) and value <= 0 for value in said):
+        return None
+    return float(sum(said) / len(said))
 
 
 def _chat_annotations(text: str, annotations: Sequence[object]) -> tuple[Citation, ...]:

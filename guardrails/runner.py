@@ -18,19 +18,25 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
+from guardrails._second_hands import ConsistencyPort, aperform, perform
 from guardrails.effects import (
+    AskJudge,
     Broken,
     CallModel,
+    Compare,
+    DrawSamples,
     Enqueue,
     Fault,
     Finished,
     Instant,
+    OpenRun,
     Queued,
     ReadClock,
     Retrieve,
     Retrieved,
     Save,
     Saved,
+    SecondEffect,
     Verify,
 )
 from guardrails.errors import ProviderFailed, RetrieverFailed, TimedOut
@@ -39,8 +45,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 
     from guardrails.effects import Called, Effect, Ending, Result
+    from guardrails.judging.values import Judge
     from guardrails.recorder import Recorder
     from guardrails.retrievers import Retriever
+    from guardrails.sampling.values import Sampler
     from guardrails.telemetry import Telemetry
     from policies.schema import Policy
     from verifiers.types import Citation, Source, Verification
@@ -92,13 +100,17 @@ def system_clock() -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a driver works with, shared by all calls of a guard. ``recorder``: None keeps none."""
+    """What a driver works with, shared by all calls of a guard.
+
+    ``recorder`` None keeps no records, ``consistency`` None compares no samples.
+    """
 
     verifier: VerifierPort
     recorder: Recorder | None
     telemetry: Telemetry
     clock: Clock
     executor: ThreadPoolExecutor
+    consistency: ConsistencyPort | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,8 @@ class Hands:
         policy: Goes into the record.
         bound: Whether ``call`` may run in a thread of its own, so that it cannot outlast the
             budget. Not for an application's own functions, which may care for their thread.
+        sampler: Draws samples of the answer, or None.
+        judge: Reads sources, or None.
     """
 
     policy: Policy
@@ -120,6 +134,8 @@ class Hands:
     acall: Callable[[CallModel], Awaitable[Called]] | None = None
     retriever: Retriever | None = None
     bound: bool = False
+    sampler: Sampler | None = None
+    judge: Judge | None = None
 
 
 Flow = "Generator[Effect, Any, Ending]"
@@ -170,7 +186,7 @@ async def adrive(flow: Generator[Effect, Any, Ending], ports: Ports, hands: Hand
             result = Fault(error)
 
 
-Step = Finished | Broken | CallModel | Retrieve | Verify | Enqueue | Save
+Step = Finished | Broken | CallModel | Retrieve | Verify | SecondEffect | Enqueue | Save
 
 
 def _advance(flow: Generator[Effect, Any, Ending], result: Result | None, clock: Clock) -> Step:
@@ -189,7 +205,9 @@ def _advance(flow: Generator[Effect, Any, Ending], result: Result | None, clock:
 # --------------------------------------------------------------------------- effects, blocking
 
 
-def _perform(effect: Step, ports: Ports, hands: Hands) -> Result:
+def _perform(  # noqa: PLR0911 - one return an effect
+    effect: Step, ports: Ports, hands: Hands
+) -> Result:
     match effect:
         case CallModel():
             call = hands.call
@@ -220,6 +238,8 @@ def _perform(effect: Step, ports: Ports, hands: Hands) -> Result:
                     ),
                     effect.timeout,
                 )
+        case DrawSamples() | OpenRun() | Compare() | AskJudge():
+            return perform(effect, ports.consistency, hands, ports.telemetry)
         case Enqueue():
             return _enqueue(effect, ports)
         case Save():
@@ -268,7 +288,9 @@ def _bounded(work: Callable[[], T], timeout: float | None) -> T:
 # --------------------------------------------------------------------------- effects, awaited
 
 
-async def _aperform(effect: Step, ports: Ports, hands: Hands) -> Result:
+async def _aperform(  # noqa: PLR0911 - one return an effect
+    effect: Step, ports: Ports, hands: Hands
+) -> Result:
     match effect:
         case CallModel():
             with ports.telemetry.span("model_call", attempt=effect.number):
@@ -298,6 +320,8 @@ async def _aperform(effect: Step, ports: Ports, hands: Hands) -> Result:
                         question=effect.question,
                         annotations=effect.annotations,
                     )
+        case DrawSamples() | OpenRun() | Compare() | AskJudge():
+            return await aperform(effect, ports.consistency, hands, ports.telemetry)
         case Enqueue() | Save():
             return await _in_thread(ports, lambda: _perform(effect, ports, hands))
         case Finished() | Broken():

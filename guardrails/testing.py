@@ -109,6 +109,11 @@ class ScriptedLLM:
     def prepare(self) -> None:
         """Nothing to load."""
 
+    def priced(self, request: Mapping[str, Any]) -> bool:
+        """Whether a cost was given."""
+        del request
+        return self._cost is not None
+
     def complete(self, request: Mapping[str, Any]) -> Called:
         """Answer the next request, blocking for the delay."""
         if self._delay:

@@ -65,7 +65,8 @@ def ask(made, way, mode, answer, **options):
 def gist(report):
     """A report without ids, timings, and what only a provider knows."""
     out = report.to_dict()
-    for key in ("record_id", "call_id", "started", "seconds", "usage", "attempts", "review_id"):
+    own = ("record_id", "call_id", "started", "seconds", "attempts", "review_id")
+    for key in (*own, "usage", "usage_by"):
         del out[key]
     return out
 

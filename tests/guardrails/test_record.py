@@ -27,27 +27,42 @@ from guardrails.record import (
     redecide_attempt,
     replay,
 )
-from guardrails.report import Attempt, Disposition, Entry, Failure, Report, RequestInfo, Usage
+from guardrails.report import (
+    Attempt,
+    Disposition,
+    Entry,
+    Failure,
+    Judging,
+    Report,
+    RequestInfo,
+    Sampling,
+    Usage,
+)
 from policies.engine import decide, settle
 from policies.errors import PolicyInvalid
 from policies.load import load_policy
-from policies.types import Action, AnswerFacts, Decision, RuleHit, Spent
+from policies.types import Action, AnswerFacts, ClaimDecision, Decision, RuleHit, Spent
+from verifiers.consistency import Sample, StopReason
 from verifiers.types import (
     Assessment,
     Citation,
     CitationScore,
     Claim,
     ClaimKind,
+    Consistency,
     Coverage,
     EvidenceSpan,
     Facet,
     Failed,
+    Judgement,
     MismatchKind,
     ModelInfo,
     NLIProbs,
     NoEvidence,
     Origin,
+    SampleScore,
     Scored,
+    ScorerName,
     Skipped,
     SkipReason,
     Source,
@@ -140,6 +155,44 @@ assessments = st.lists(
     ),
     max_size=4,
 ).map(tuple)
+consistencies = st.none() | st.builds(
+    Consistency,
+    scorer=st.sampled_from(ScorerName),
+    score=st.none() | scores,
+    n=st.integers(0, 9),
+    distinct=st.integers(0, 9),
+    refused=st.integers(0, 3),
+    empty=st.integers(0, 3),
+    samples=st.lists(
+        st.builds(
+            SampleScore,
+            st.integers(0, 9),
+            st.integers(1, 9),
+            scores,
+            scores,
+            st.none() | st.integers(0, 3),
+        ),
+        max_size=2,
+    ).map(tuple),
+    coverage=coverages(),
+    entropy=st.none() | scores,
+)
+consistencies |= st.builds(Failed, st.just("GR330"), words)
+judgements = st.none() | st.builds(
+    Judgement,
+    st.sampled_from(["supported", "contradicted", "unsupported"]),
+    st.none() | evidence,
+    words,
+)
+judgements |= st.builds(Failed, st.just("GR331"), words)
+assessments = assessments.flatmap(
+    lambda found: st.tuples(
+        *(
+            st.builds(replace, st.just(one), consistency=consistencies, judgement=judgements)
+            for one in found
+        )
+    )
+)
 facts = st.builds(
     AnswerFacts, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans()
 )
@@ -176,6 +229,18 @@ def policies(draw: st.DrawFn) -> object:
     if draw(st.booleans()):
         body["kinds"] = {
             draw(st.sampled_from(["number", "sentence"])): {"on_unsupported": "refuse"}
+        }
+    if draw(st.booleans()):
+        body["consistency"] = {
+            "when": draw(st.sampled_from(["no_evidence", "grey", "both"])),
+            "on_consistent": draw(st.sampled_from(["supported", "keep"])),
+            "on_inconsistent": draw(st.sampled_from(["unsupported", "keep"])),
+        }
+    if draw(st.booleans()):
+        body["judge"] = {
+            "when": draw(st.sampled_from(["grey", "unsupported"])),
+            "floor": draw(st.floats(0, 1)),
+            "may_raise": draw(st.booleans()),
         }
     if draw(st.booleans()):
         body["routes"] = {"support": {"thresholds": {"support": draw(st.floats(0.01, 1))}}}
@@ -235,6 +300,10 @@ def make_report(
     return replace(report, **changes)
 
 
+def basis_of(claim: ClaimDecision) -> object:
+    return getattr(claim.verdict, "basis", None)
+
+
 REQUEST = RequestInfo(
     Entry.CLIENT,
     model="mock/model",
@@ -242,6 +311,58 @@ REQUEST = RequestInfo(
     params={"temperature": 0.2},
     metadata={"tenant": "t1"},
 )
+
+
+def test_samples_are_kept_by_digest_and_their_texts_where_configured() -> None:
+    """Number, distinct texts, stop reason, cost and failures in the clear; no text."""
+    failure = Failure("GR304", "RateLimitError", "The model call failed.", 429)
+    sampling = Sampling(
+        ScorerName.NLI,
+        "openai/model",
+        ("c1",),
+        (Sample("Paris.", logprob=-0.25), Sample("Paris."), Sample("", refused=True)),
+        distinct=1,
+        stop=StopReason.BUDGET,
+        drawn=3,
+        calls=2,
+        failures=(failure,),
+        usage=Usage(20, 4, 0.001),
+        pairs=1,
+        pairs_scored=1,
+    )
+    judging = Judging("openai/judge", ("c2",), 2, (failure,), Usage(90, 9, None), cost_known=False)
+    report = make_report()
+    attempt = replace(report.attempts[0], sampling=sampling, judging=judging, logprob=-0.5)
+    report = replace(report, attempts=(attempt,))
+    plain = build_record(report, request=REQUEST, policy=load_policy("balanced"))
+    record = load_record(plain.record.to_json())
+    kept = record.attempt.sampling
+    assert kept is not None
+    assert plain.texts == {}
+    assert (len(kept.samples), kept.distinct, kept.stop, kept.calls) == (3, 1, "budget", 2)
+    assert kept.usage.cost_usd == 0.001
+    assert kept.failures[0].status == 429
+    assert kept.samples[0].digest == kept.samples[1].digest == Digester()("Paris.")
+    assert kept.samples[0].logprob == -0.25
+    assert record.attempt.judging is not None
+    assert not record.attempt.judging.cost_known
+    assert record.attempt.logprob == -0.5
+    full = build_record(report, request=REQUEST, policy=load_policy("balanced"), store_text=True)
+    assert full.texts[kept.samples[0].digest] == "Paris."
+
+
+def test_a_record_from_before_second_opinions_is_read() -> None:
+    """What a record does not say was not asked for."""
+    record = build_record(make_report(), request=REQUEST, policy=load_policy("balanced")).record
+    old = json.loads(record.to_json())
+    for attempt in old["attempts"]:
+        for key in ("logprob", "sampling", "judging"):
+            del attempt[key]
+    for key in ("consistency", "judge"):
+        del old["policy"]["body"][key]
+    again = load_record(json.dumps(old))
+    assert again.attempt.sampling is None
+    assert replay(again) is record.action
 
 
 @settings(max_examples=100)
@@ -258,8 +379,8 @@ def test_replay_gives_the_same_action(found, policy, fact, spent, can_regenerate
     assert [(h.rule, h.action, h.claim_id) for h in again.hits] == [
         (h.rule, h.action, h.claim_id) for h in report.decision.hits
     ]
-    assert [(c.verdict.label, c.action) for c in again.claims] == [
-        (c.verdict.label, c.action) for c in report.decision.claims
+    assert [(c.verdict.label, c.action, basis_of(c)) for c in again.claims] == [
+        (c.verdict.label, c.action, basis_of(c)) for c in report.decision.claims
     ]
 
 
