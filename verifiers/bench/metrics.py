@@ -195,3 +195,37 @@ def span_f1(counts: Sequence[SpanCounts]) -> float:
     both = sum(c.both for c in counts)
     total = sum(c.predicted for c in counts) + sum(c.labelled for c in counts)
     return 2 * both / total if total else float("nan")
+
+
+def average_precision(scores: Floats, positive: Bools) -> float:
+    """Area under the precision-recall curve as a step function; equal scores fall together.
+
+    NaN without a positive.
+    """
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(positive[order])
+    last = np.concatenate([ranked[1:] != ranked[:-1], [True]])
+    precision = hits[last] / (np.flatnonzero(last) + 1)
+    recall = hits[last] / positive.sum()
+    return float((np.diff(np.concatenate([[0.0], recall])) * precision).sum())
+
+
+def pearson(one: Floats, other: Floats) -> float:
+    """Linear correlation; NaN where a side does not vary."""
+    if len(one) < 2 or not np.ptp(one) or not np.ptp(other):  # noqa: PLR2004 - a line has two ends
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def spearman(one: Floats, other: Floats) -> float:
+    """Rank correlation; equal values share their mean rank."""
+    return pearson(_ranks(one), _ranks(other))
+
+
+def _ranks(values: Floats) -> Floats:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Floats = (last - (counts - 1) / 2)[inverse]
+    return ranks

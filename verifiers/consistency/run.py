@@ -107,11 +107,17 @@ class ConsistencyRun:
         self._exhausted = False
         self.pairs = 0
         self.pairs_scored = 0
+        self._pairs: set[Pair] = set()
 
     @property
     def given(self) -> int:
         """Samples taken in so far, those that decline or are empty included."""
         return len(self._pool.places)
+
+    @property
+    def pairs_distinct(self) -> int:
+        """Different pairs among those asked for: what it takes without a cache from before."""
+        return len(self._pairs)
 
     @property
     def stop(self) -> StopReason | None:
@@ -241,6 +247,7 @@ class ConsistencyRun:
         self._exhausted = len(step.pool.places) == self.given
         self._pool = step.pool
         self.pairs += len(step.pairs)
+        self._pairs.update(step.pairs)
         for track, failed in step.failed:
             track.failed = failed
         probs: Sequence[NLIProbs] = ()
@@ -281,12 +288,14 @@ class ConsistencyRun:
         clusters: list[int] | None = None
         spread: float | None = None
         score = fsum(c * h.support for c, h in zip(counts, heard, strict=True)) / n if n else None
-        if self._scorer.clusters and n:
+        meant = self._scorer.name is ScorerName.SEMANTIC_ENTROPY
+        if n and (self._scorer.clusters or meant):
             alike = [(place, other) for place, h in enumerate(heard) for other in h.alike]
-            clusters = partition([h.support >= 1.0 for h in heard], alike)
-            mass = masses(clusters, counts, [text.logprob for text in texts])
-            spread = entropy(mass.values())
-            if self._scorer.name is ScorerName.SEMANTIC_ENTROPY:
+            parts = partition([h.support >= 1.0 for h in heard], alike)
+            mass = masses(parts, counts, [text.logprob for text in texts])
+            if self._scorer.clusters:
+                clusters, spread = parts, entropy(mass.values())
+            if meant:
                 score = mass[0]
         return Consistency(
             scorer=self._scorer.name,

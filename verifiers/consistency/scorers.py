@@ -141,12 +141,13 @@ class Meaning:
     """The scorer ``semantic_entropy``."""
 
     name = ScorerName.SEMANTIC_ENTROPY
-    clusters = True
 
-    def __init__(self, sentences: Sentences, question: str | None) -> None:
-        """Compare statements given ``question``."""
+    def __init__(self, sentences: Sentences, question: str | None, *, mutual: bool) -> None:
+        """Compare statements given ``question``; samples with each other where ``mutual``."""
+        self.clusters = mutual
         self._sentences = sentences
         self._given = f"{question.strip()} " if question and question.strip() else ""
+        self._known: dict[tuple[str, str], str] = {}
 
     def judges(self, claim: Claim) -> bool:  # noqa: ARG002 - the port
         """Always."""
@@ -186,8 +187,12 @@ class Meaning:
 
     def _statement(self, claim: Claim, text: str) -> str:
         """What the text says on the claim's matter: its nearest sentence or two."""
-        whole = Window("sample", 0, Span(0, len(text)), text)
-        return self._given + narrow(whole, claim.hypothesis, self._sentences(text)).text.strip()
+        key = claim.hypothesis, text
+        if key not in self._known:
+            whole = Window("sample", 0, Span(0, len(text)), text)
+            near = narrow(whole, claim.hypothesis, self._sentences(text))
+            self._known[key] = self._given + near.text.strip()
+        return self._known[key]
 
 
 class Values:
@@ -199,6 +204,7 @@ class Values:
     def __init__(self, question: str | None) -> None:
         """What stands in ``question`` is given and agrees with nothing."""
         self._question = question or ""
+        self._keys: dict[str, frozenset[str]] = {}
 
     def judges(self, claim: Claim) -> bool:
         """Claims with a number, a date or a name, and answers of a few words."""
@@ -230,4 +236,7 @@ class Values:
         )
 
     def _key(self, text: str) -> frozenset[str]:
-        return frozenset(fact.key for fact in facts(text, known=self._question))
+        if text not in self._keys:
+            own = facts(text, known=self._question)
+            self._keys[text] = frozenset(fact.key for fact in own)
+        return self._keys[text]

@@ -36,11 +36,15 @@ class ConsistencySettings:
         sentence_tokens: A longer sentence is cut into windows of at most so many tokens.
         read_all_up_to: Up to this many sentences of a sample, all are read for every claim.
         k: Above that, how many of the best are.
+        entropy: Whether ``semantic_entropy`` also compares the samples with each other, for the
+            entropy it reports. It decides nothing and takes up to ``n * (n - 1)`` pairs a claim
+            for ``n`` samples, beside ``2 n`` for the score.
     """
 
     sentence_tokens: int = 128
     read_all_up_to: int = 24
     k: int = 16
+    entropy: bool = True
 
     def __post_init__(self) -> None:
         if self.sentence_tokens < _LEAST_WINDOW_TOKENS:
@@ -128,7 +132,7 @@ class ConsistencyVerifier:
             case ScorerName.NLI:
                 return Support(self._windows, question)
             case ScorerName.SEMANTIC_ENTROPY:
-                return Meaning(self._extractor.sentences, question)
+                return Meaning(self._extractor.sentences, question, mutual=self._settings.entropy)
             case ScorerName.VALUES:
                 return Values(question)
             case _:

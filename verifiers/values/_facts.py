@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from verifiers.values._compare import Relation, relate
@@ -79,10 +80,9 @@ def stated(fact: Fact, text: str) -> Stated:
         if Relation.SAME in relations:
             return Stated.SAME
         return Stated.OTHER if Relation.DIFFERENT in relations else Stated.ABSENT
-    here = frozenset(token.stem for token in tokens(text))
+    here, others = _worded(text)
     if fact.words <= here:
         return Stated.SAME
-    others = list(_names(text, frozenset()))
     touching = [name for name in others if name & fact.words]
     # "Obama" stands for "Barack Obama"; "Michelle Obama" does not.
     if fact.words & here and all(name <= fact.words for name in touching):
@@ -100,11 +100,21 @@ def _named(words: frozenset[str]) -> Fact:
 
 
 def _names(text: str, said: frozenset[str]) -> Iterator[frozenset[str]]:
-    for sentence in sentences(text):
-        for run in name_runs(sentence, text):
-            words = frozenset(token.stem for token in run) - said
-            if words:
-                yield words
+    for name in _worded(text)[1]:
+        words = name - said
+        if words:
+            yield words
+
+
+# One sample is asked for each fact of each claim.
+@lru_cache(maxsize=1024)
+def _worded(text: str) -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
+    """The stems of a text, and those of each name in it."""
+    names = (run for sentence in sentences(text) for run in name_runs(sentence, text))
+    return (
+        frozenset(token.stem for token in tokens(text)),
+        tuple(frozenset(token.stem for token in run) for run in names),
+    )
 
 
 def _content(text: str) -> frozenset[str]:

@@ -410,4 +410,19 @@ def test_pairs_are_counted_before_and_after_sharing(verifier: ConsistencyVerifie
     """Two claims, three samples of which two are equal: four pairs asked, four scored."""
     run = opened(verifier, [claim(), claim(OTHER, "c2")], ALL)
     run.add([Sample(SAME), Sample(SAME), Sample("It is 70 metres.")])
-    assert (run.pairs, run.pairs_scored) == (4, 4)
+    assert (run.pairs, run.pairs_distinct, run.pairs_scored) == (4, 4, 4)
+
+
+def test_entropy_can_be_left_out(engine: NLIEngine, fake: ScriptedScorer) -> None:
+    """The score is the same, for fewer pairs."""
+    mixed = [Sample(SAME), Sample(OTHER), Sample("Its height is 55 metres.")]
+    asked = []
+    for wanted in (True, False):
+        how = ConsistencySettings(entropy=wanted)
+        with ConsistencyVerifier(extractor=Sentences(), engine=engine, settings=how) as made:
+            before = sum(map(len, fake.batches))
+            result = found(made, mixed, ScorerName.SEMANTIC_ENTROPY)
+            asked.append(sum(map(len, fake.batches)) - before)
+            assert (result.entropy is not None) is wanted
+            assert result.score == pytest.approx(1 / 3)
+    assert asked == [12, 6]

@@ -1,0 +1,141 @@
+"""The benchmark of samples, on answers small enough to work out by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from verifiers import rules
+from verifiers.bench.consistency import run, stop_early
+from verifiers.bench.metrics import average_precision, pearson, spearman
+from verifiers.bench.sampled import read_answers
+from verifiers.bench.scores import FileScores
+from verifiers.consistency import ConsistencyVerifier, Stopping
+from verifiers.engine import NLIEngine
+from verifiers.errors import BenchDataInvalid
+from verifiers.testing import ScriptedScorer
+from verifiers.types import Claim, ConsistencyThresholds, NLIProbs, ScorerName, Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RIGHT = "The museum opened in 1931."
+WRONG = "The museum sold copper boots."
+
+
+class Sentences:
+    def sentences(self, text: str) -> list[Span]:
+        return rules.split(text)
+
+    def extract(self, answer: str, **_: Any) -> tuple[Claim, ...]:
+        raise NotImplementedError
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with gzip.open(path, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def rows(group: str) -> list[dict[str, Any]]:
+    samples = [f"{RIGHT} Number {i} stood by the river." for i in range(6)]
+    common = {"group": group, "samples": samples, "passage": f"{RIGHT} {WRONG}"}
+    return [
+        {"claim": RIGHT, "label": "supported", "fine_label": "accurate", **common},
+        {
+            "claim": WRONG,
+            "label": "unsupported",
+            "fine_label": "minor_inaccurate",
+            "baselines": {},
+            **common,
+        },
+    ]
+
+
+def test_the_tables_hold_what_the_samples_say(tmp_path: Path) -> None:
+    """Agreement is perfect, the rule stops early and decides the same, pairs are counted."""
+    file = write(tmp_path / "set.jsonl.gz", rows("a") + rows("b"))
+    answers = read_answers(file)
+    assert [one.wrong for one in answers[0].sentences] == [0.0, 0.5]
+    with (
+        FileScores(tmp_path / "new" / "scores.sqlite") as cache,
+        NLIEngine(ScriptedScorer, cache=cache) as engine,
+        ConsistencyVerifier(extractor=Sentences(), engine=engine) as verifier,
+    ):
+        tables = run(verifier, answers, [ScorerName.NLI], [3, 6], step=1)
+    row = tables["Agreement with labels"][-1]
+    assert (row["system"], row["n"]) == ("nli", 6)
+    assert row["nonfact"] == row["fact"] == row["auroc"] == 1.0
+    assert all(row["same"] == 1.0 for row in tables["Stopping early"])
+    assert any(row["used"] < 1.0 for row in tables["Stopping early"])
+    (pairs,) = tables["Pairs an answer"]
+    assert pairs["all samples"] == 2 * 6 * 2
+    assert pairs["and each once"] <= pairs["stopping"] <= pairs["all samples"]
+
+
+def test_samples_may_stand_apart(tmp_path: Path) -> None:
+    """By question; answers without samples are left out."""
+    labelled = [
+        {"claim": RIGHT, "label": "supported", "question": "When?"},
+        {"claim": WRONG, "label": "unsupported", "question": "What?"},
+    ]
+    apart = tmp_path / "samples.jsonl"
+    apart.write_text(
+        "".join(json.dumps({"question": "When?", "text": t}) + "\n" for t in "abc"), "utf-8"
+    )
+    (answer,) = read_answers(write(tmp_path / "set.jsonl.gz", labelled), apart)
+    assert [sample.text for sample in answer.samples] == ["a", "b", "c"]
+    assert answer.sentences[0].supported
+
+
+@pytest.mark.parametrize("broken", [{"label": "supported"}, {"claim": "x", "label": "perhaps"}])
+def test_a_line_that_cannot_be_read_is_an_error(tmp_path: Path, broken: dict[str, str]) -> None:
+    """It names the line and measures nothing."""
+    good = rows("a")[0]
+    file = write(tmp_path / "set.jsonl.gz", [good, {"samples": [], "group": "a", **broken}])
+    with pytest.raises(BenchDataInvalid, match="line 2"):
+        read_answers(file)
+
+
+def test_scores_are_kept_between_runs(tmp_path: Path) -> None:
+    """What one process stored another finds; what nobody stored is not there."""
+    path = tmp_path / "scores.sqlite"
+    with FileScores(path) as cache:
+        cache.put_many({f"k{i}": NLIProbs(0.5, 0.25, 0.25) for i in range(1200)})
+        cache.put_many({"k1": NLIProbs(0.1, 0.2, 0.7)})
+    with FileScores(path) as cache:
+        found = cache.get_many([*(f"k{i}" for i in range(1200)), "other", "k1"])
+    assert found[1] == found[-1] == NLIProbs(0.1, 0.2, 0.7)
+    assert found[-2] is None
+    assert found[1199] == NLIProbs(0.5, 0.25, 0.25)
+
+
+def test_a_stream_is_stopped_where_the_run_would_be() -> None:
+    """Unanimous samples are not read to the end, torn ones are."""
+    at = ConsistencyThresholds(0.5, 0.5)
+    how = Stopping(cap=20, step=2, level=0.1)
+    assert stop_early([1.0] * 20, at, how).n < 8
+    assert stop_early([0.0, 1.0] * 10, at, how).n == 20
+
+
+def test_average_precision_is_the_papers() -> None:
+    """A step function over thresholds, with ties taken together."""
+    scores = np.asarray([0.9, 0.8, 0.8, 0.1])
+    positive = np.asarray([True, False, True, False])
+    assert average_precision(scores, positive) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert average_precision(np.zeros(4), positive) == 0.5
+    assert math.isnan(average_precision(scores, np.zeros(4, dtype=np.bool_)))
+
+
+def test_correlations() -> None:
+    """Ranks alone count for Spearman; ties share them; no variation is no correlation."""
+    one = np.asarray([1.0, 2.0, 3.0, 4.0])
+    assert spearman(one, one**3) == pytest.approx(1.0)
+    assert pearson(one, one**3) < 1.0
+    assert spearman(one, np.asarray([1.0, 1.0, 0.0, 0.0])) == pytest.approx(-0.894427191)
+    assert math.isnan(pearson(one, np.ones(4)))
