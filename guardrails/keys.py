@@ -112,3 +112,34 @@ def key_digest(secret: str) -> str:
 def same(secret: str, digest: str) -> bool:
     """Whether a digest is that of the key, in a time that does not tell where they differ."""
     return hmac.compare_digest(key_digest(secret), digest)
+
+
+def new_key(
+    name: str,
+    roles: frozenset[Role],
+    may: Permissions,
+    *,
+    now: datetime,
+    expires_at: datetime | None = None,
+    rate_per_minute: float | None = None,
+) -> tuple[str, Key]:
+    """A new key as its holder gets it, and what is kept of it.
+
+    Raises:
+        ValueError: If something of it makes no sense.
+    """
+    secret = new_secret()
+    key_id = id_of(secret)
+    assert key_id is not None  # noqa: S101 - it was made a line above
+    if expires_at is not None and expires_at <= now:
+        raise ValueError("the key would have expired already")
+    return secret, Key(
+        key_id,
+        name,
+        key_digest(secret),
+        roles,
+        may,
+        created=now,
+        expires_at=expires_at,
+        rate_per_minute=rate_per_minute,
+    )

@@ -7,10 +7,11 @@ import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guardrails._plain import record_row
 from guardrails.cli.stores import AsJson, StoreUrl, opened_store, wants_json
 from guardrails.errors import SourceUnreadable
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TextIO
 
-    from guardrails.record import Record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,10 +74,10 @@ def list_(
             limit=limit,
         )
     if as_json:
-        _json([_row(record) for record in found])
+        _json([record_row(record) for record in found])
         return
     for record in found:
-        row = _row(record)
+        row = record_row(record)
         typer.echo(
             f"{row['id']}  {row['created'][:19]}  {row['action']:<10}  {row['disposition']:<9}"
             f"  {row['entry']}  {row['route'] or '-'}"
@@ -253,20 +253,6 @@ def forget_texts(
 
 
 # --------------------------------------------------------------------------- shared
-
-
-def _row(record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "created": record.created.isoformat(),
-        "action": record.action.value,
-        "disposition": record.disposition.value,
-        "entry": record.entry.value,
-        "route": record.route,
-        "policy": record.policy.name,
-        "attempts": len(record.attempts),
-        "text_stored": record.text_stored,
-    }
 
 
 def _json(value: object) -> None:

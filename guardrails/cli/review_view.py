@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from guardrails._plain import full_json, review_json
 from guardrails.cli.render import MARKS, make_console, quoted, visible
 from guardrails.record import EvidenceRecord, ScoredRecord
 from guardrails.review import ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from rich.console import Console
 
     from guardrails.record import AssessmentRecord, Record, VerdictRecord
     from guardrails.review import HistoryEntry, Review
+
+__all__ = ["full_json", "print_json", "print_list", "print_review", "print_state", "review_json"]
 
 TEXT_OFF = (
     "The texts are not stored, so places and digests are shown. To store texts of calls from now "
@@ -42,65 +44,6 @@ _STYLES = {
 def print_json(value: object) -> None:
     """One JSON value on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=True))
-
-
-def review_json(review: Review) -> dict[str, Any]:
-    """A review item."""
-    item, resolution = review.item, review.resolution
-    return {
-        "id": item.id,
-        "record_id": item.record_id,
-        "state": review.state.value,
-        "delivery": item.delivery.value,
-        "action": item.action.value,
-        "route": item.route,
-        "created": _iso(item.created),
-        "expires_at": _iso(item.expires_at),
-        "reviewer": review.reviewer,
-        "lease_until": _iso(review.lease_until),
-        "lapses": review.lapses,
-        "reasons": [
-            {"rule": reason.rule, "message": reason.message, "claim": reason.claim_id}
-            for reason in item.reasons
-        ],
-        "claims": list(item.claim_ids),
-        "resolved_at": _iso(review.resolved_at),
-        "resolution": None
-        if resolution is None
-        else {
-            "ruling": resolution.ruling.value,
-            "text": resolution.text,
-            "labels": {claim: label.value for claim, label in resolution.labels},
-            "note": review.note,
-        },
-    }
-
-
-def full_json(
-    review: Review,
-    history: Sequence[HistoryEntry],
-    record: Record | None,
-    texts: Mapping[str, str],
-) -> dict[str, Any]:
-    """A review item with all that belongs to it."""
-    return {
-        "review": review_json(review),
-        "history": [
-            {
-                "at": _iso(entry.at),
-                "event": entry.event.value,
-                "reviewer": entry.reviewer,
-                "state": entry.state.value,
-            }
-            for entry in history
-        ],
-        "record": None if record is None else record.model_dump(mode="json"),
-        "texts": dict(texts),
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
 
 
 # --------------------------------------------------------------------------- people

@@ -166,6 +166,10 @@ class KeyRing:
             )
         return Caller(key.id, key.name, key.roles, key.may, key.rate_per_minute)
 
+    def forget(self, key_id: str) -> None:
+        """Ask the store again when the key comes next."""
+        self._known.pop(key_id, None)
+
     def _secret(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         found: dict[bytes, str] = {}
         for name, raw in headers:

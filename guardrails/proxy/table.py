@@ -54,6 +54,7 @@ _REVIEW: Final = frozenset({Role.ADMIN, Role.REVIEW})
 _METRICS: Final = frozenset({Role.ADMIN, Role.METRICS})
 _CALL: Final = frozenset({Role.CALL})
 _HEALTH: Final = "guardrails.proxy.health"
+_ADMIN_ROUTES: Final = "guardrails.proxy.admin"
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
@@ -68,6 +69,18 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/readyz", _HEALTH, "It can work: model loaded, store reachable, not stopping."),
     Route("GET", "/metrics", _HEALTH, "Prometheus metrics.", _METRICS),
     Route("GET", "/openapi.json", None, "OpenAPI description of groundrail's own routes."),
+    Route("GET", "/admin/records", _ADMIN_ROUTES, "The newest records.", _REVIEW),
+    Route("GET", "/admin/records/{record_id}", _ADMIN_ROUTES, "One record.", _REVIEW),
+    Route("GET", "/admin/reviews", _ADMIN_ROUTES, "The review queue.", _REVIEW),
+    Route("POST", "/admin/reviews/claim", _ADMIN_ROUTES, "Take what waited longest.", _REVIEW),
+    Route("GET", "/admin/reviews/{review_id}", _ADMIN_ROUTES, "One item.", _REVIEW),
+    Route("POST", "/admin/reviews/{review_id}/claim", _ADMIN_ROUTES, "Take an item.", _REVIEW),
+    Route("POST", "/admin/reviews/{review_id}/release", _ADMIN_ROUTES, "Give it back.", _REVIEW),
+    Route("POST", "/admin/reviews/{review_id}/resolve", _ADMIN_ROUTES, "Decide on it.", _REVIEW),
+    Route("GET", "/admin/keys", _ADMIN_ROUTES, "Every key, without its secret.", _ADMIN),
+    Route("POST", "/admin/keys", _ADMIN_ROUTES, "Make a key; shown once.", _ADMIN),
+    Route("DELETE", "/admin/keys/{key_id}", _ADMIN_ROUTES, "Revoke a key.", _ADMIN),
+    Route("GET", "/admin/config", _ADMIN_ROUTES, "Settings and digests, no secrets.", _ADMIN),
 )
 
 
