@@ -149,6 +149,20 @@ def load_settings(
     return settings
 
 
+def environment_variables() -> dict[str, str]:
+    """A copy of the process's environment, for what refers to variables by name."""
+    return dict(os.environ)  # noqa: TID251 - this module is the reader
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table in a YAML or TOML file.
+
+    Raises:
+        ConfigInvalid: If it cannot be read, or holds no table.
+    """
+    return _read(path)
+
+
 def _find(named: str | Path | None, directory: Path) -> Path | None:
     if named is not None:
         path = Path(named).expanduser()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,8 @@ from guardrails.proxy.context import Context, Health, StoreHandle
 from guardrails.proxy.gate import Gate
 from guardrails.proxy.limits import BodyTooLarge, Places, Rates
 from guardrails.proxy.metrics import MeteredTelemetry, Metrics
+from guardrails.proxy.policies import PolicyBook
+from guardrails.proxy.providers import open_providers
 from guardrails.proxy.table import ROUTES, Route, Table
 from guardrails.settings import Settings, load_settings
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from guardrails.gateway import Gateway
     from guardrails.keys import Key
+    from guardrails.proxy.upstream import Upstream
     from guardrails.runner import VerifierPort
     from guardrails.store.sql import SqlStore
 
@@ -57,7 +60,7 @@ def create_app(
     guard: Guard | None = None,
     verifier: VerifierPort | None = None,
     gateway: Gateway | None = None,
-    upstream: Any = None,
+    upstream: Upstream | None = None,
     routes: Sequence[Route] = ROUTES,
     routers: Iterable[APIRouter] = (),
 ) -> FastAPI:
@@ -69,7 +72,7 @@ def create_app(
             the metrics: pass ``verifier`` or ``gateway`` instead where that is enough.
         verifier: For the guard, instead of the one the settings describe.
         gateway: For the guard, instead of LiteLLM.
-        upstream: Instead of the one the settings describe.
+        upstream: Instead of the one the settings describe. Closed with the application.
         routes: The table; more rows for routes of one's own.
         routers: Where routes of one's own are.
 
@@ -102,7 +105,8 @@ def create_app(
         metrics=metrics,
         health=Health(),
         table=Table(tuple(routes)),
-        upstream=upstream,
+        book=PolicyBook(settings),
+        upstream=upstream or _providers(settings),
     )
     metrics.watch_waiting(lambda: context.places.waiting)
 
@@ -110,12 +114,14 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
-        warming = asyncio.create_task(context.health.warm_up(guard))
+        warming = asyncio.create_task(context.health.warm_up(guard, context.upstream))
         try:
             yield
         finally:
             context.health.stopping.set()
             await warming
+            if context.upstream is not None:
+                await context.upstream.aclose()
             await asyncio.to_thread(_close, guard if owned else None, store)
 
     app = FastAPI(
@@ -185,6 +191,11 @@ def _opener(settings: Settings) -> Callable[[], SqlStore] | None:
     if settings.store.url is None:
         return None
     return store_opener(settings)  # type: ignore[return-value]  # it opens a SqlStore
+
+
+def _providers(settings: Settings) -> Upstream | None:
+    path = settings.proxy.model_list
+    return None if path is None else open_providers(path)
 
 
 def _shares(settings: Settings) -> bool:

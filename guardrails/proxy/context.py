@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from guardrails.proxy.auth import Caller, KeyRing
     from guardrails.proxy.limits import Places, Rates
     from guardrails.proxy.metrics import Metrics
+    from guardrails.proxy.policies import PolicyBook
     from guardrails.proxy.table import Route, Table
+    from guardrails.proxy.upstream import Upstream
     from guardrails.settings import Settings
     from guardrails.store.sql import SqlStore
 
@@ -79,12 +81,14 @@ class Health:
     failure: str | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def warm_up(self, guard: Guard) -> None:
-        """Load the model, trying again until it works or the process stops."""
+    async def warm_up(self, guard: Guard, upstream: Upstream | None = None) -> None:
+        """Load the model and what calls need, trying again until it works or the process stops."""
         wait = _FIRST_RETRY_S
         while not self.stopping.is_set():
             try:
                 await asyncio.to_thread(guard.warm)
+                if upstream is not None:
+                    await upstream.prepare()
             except Exception as error:  # noqa: BLE001 - shown in /readyz, and tried again
                 self.failure = error.code if isinstance(error, GroundrailError) else "GR000"
                 _log.error(
@@ -124,6 +128,7 @@ class Context:
         metrics: What is counted.
         health: Whether the proxy can work.
         table: The routes.
+        book: The policies, retrievers and rules of the configuration.
         upstream: What makes model calls; see ``guardrails.proxy.upstream``.
     """
 
@@ -136,7 +141,8 @@ class Context:
     metrics: Metrics
     health: Health
     table: Table
-    upstream: Any = None
+    book: PolicyBook
+    upstream: Upstream | None = None
 
 
 @dataclass(slots=True)

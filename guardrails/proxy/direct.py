@@ -18,6 +18,7 @@ import orjson
 from guardrails.proxy.sse import EventReader
 from guardrails.proxy.upstream import (
     JSON,
+    PROVIDER_KEY_HEADER,
     Answer,
     ErrorAnswer,
     Relayed,
@@ -73,7 +74,6 @@ _SENT_BACK_EXACT: Final = frozenset(
         "x-should-retry",
     }
 )
-PROVIDER_KEY_HEADER: Final = "x-provider-key"
 
 
 class DirectUpstream:
@@ -134,7 +134,11 @@ class DirectUpstream:
             if error.answer is None:
                 raise
             return Relayed(error.answer.status, error.answer.headers, _once(error.answer.body))
-        return Relayed(response.status, _back(response.headers), _bytes_of(response))
+        back = _back(response.headers)
+        length = response.headers.get("content-length")
+        if length is not None and "content-encoding" not in response.headers:
+            back["content-length"] = length
+        return Relayed(response.status, back, _bytes_of(response))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -271,7 +275,7 @@ def _headers(deployment: Deployment, wire: Wire, given: Mapping[str, str]) -> di
     headers |= deployment.headers
     headers["content-type"] = "application/json"
     headers["accept-encoding"] = "identity"
-    key = deployment.key or given.get(PROVIDER_KEY_HEADER)
+    key = given.get(PROVIDER_KEY_HEADER) or deployment.key
     if wire == "messages":
         headers.setdefault("anthropic-version", _ANTHROPIC_VERSION)
         if key:

@@ -7,18 +7,30 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from guardrails.gateway import load_litellm
+from guardrails.proxy.deployments import read_deployments
 from guardrails.proxy.direct import DirectUpstream
 from guardrails.proxy.routed import RoutedUpstream, tokens_price
 from guardrails.proxy.upstream import JSON, Answer, Events, ModelUnknown, Relayed, Wire
 from guardrails.responses import read_usage
+from guardrails.settings import environment_variables, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import ModuleType
 
     from guardrails.proxy.deployments import Deployments
     from guardrails.proxy.upstream import ModelInfo
     from guardrails.report import Usage
+
+
+def open_providers(path: Path) -> Providers:
+    """The upstream of a file with a ``model_list``. Reads the file; opens nothing.
+
+    Raises:
+        ConfigInvalid: If the file cannot be read, or is no list of deployments.
+    """
+    return Providers(read_deployments(read_table(path), environment_variables()))
 
 
 class Providers:

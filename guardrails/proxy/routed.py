@@ -15,7 +15,14 @@ import orjson
 from guardrails._copies import own_copy
 from guardrails.gateway import cost_of, load_litellm, provider_failed
 from guardrails.proxy.sse import EventReader
-from guardrails.proxy.upstream import JSON, Answer, Relayed, UpstreamFailed, Wire
+from guardrails.proxy.upstream import (
+    JSON,
+    PROVIDER_KEY_HEADER,
+    Answer,
+    Relayed,
+    UpstreamFailed,
+    Wire,
+)
 from guardrails.proxy.wire import DONE, encode, read_event
 
 if TYPE_CHECKING:
@@ -131,7 +138,7 @@ class RoutedUpstream:
         self, wire: Wire, body: JSON, headers: Mapping[str, str], *, within: float | None = None
     ) -> Answer:
         """One whole response."""
-        del headers
+        _no_key(headers)
         response = await self._ask(wire, body, within)
         cost = await asyncio.to_thread(cost_of, self._load(), response)
         return Answer(_plain(response, wire), cost)
@@ -140,7 +147,7 @@ class RoutedUpstream:
         self, wire: Wire, body: JSON, headers: Mapping[str, str], *, within: float | None = None
     ) -> RoutedEvents:
         """The stream, once LiteLLM has one."""
-        del headers
+        _no_key(headers)
         return RoutedEvents(await self._ask(wire, body, within), wire)
 
     async def relay(self, wire: Wire, body: JSON, headers: Mapping[str, str]) -> Relayed:
@@ -152,8 +159,13 @@ class RoutedUpstream:
         return Relayed(200, _SSE_TYPE, _written(events, wire))
 
     async def aclose(self) -> None:
-        """Let go of the Router."""
-        self._router = None
+        """Let go of the Router, and of the connections LiteLLM opened for it."""
+        router, self._router = self._router, None
+        if router is not None:
+            litellm = self._load()
+            await litellm.close_litellm_async_clients()
+            # It would hand out the closed ones again.
+            litellm.in_memory_llm_clients_cache.flush_cache()
 
     async def _ask(self, wire: Wire, body: JSON, within: float | None) -> Any:
         odd = sorted(body.keys() - _ALLOWED[wire])
@@ -167,9 +179,8 @@ class RoutedUpstream:
         asked = {k: own_copy(v) for k, v in body.items() if k not in _DROPPED[wire]}
         if within is not None:
             asked["timeout"] = within
-        function = getattr(await self._ready(), _FUNCTIONS[wire])
         try:
-            return await function(**asked)
+            return await getattr(await self._ready(), _FUNCTIONS[wire])(**asked)
         except Exception as error:
             raise provider_failed(error) from error
 
@@ -215,6 +226,17 @@ class RoutedEvents:
         close = getattr(self._stream, "aclose", None)
         if callable(close):
             await close()
+
+
+def _no_key(headers: Mapping[str, str]) -> None:
+    """Refuse a key of the caller's: LiteLLM would remember every one that it is ever given."""
+    if PROVIDER_KEY_HEADER in headers:
+        raise UpstreamFailed(
+            "This model is called through LiteLLM, which takes no keys of callers here; "
+            "nothing was sent.",
+            status=400,
+            hint="Use a model whose provider speaks this protocol itself.",
+        )
 
 
 _JSON_TYPE: Final = {"content-type": "application/json"}

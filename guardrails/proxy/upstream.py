@@ -7,7 +7,7 @@ a dict a response, a dict a stream event.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from guardrails.effects import Called
 from guardrails.errors import ProviderFailed
@@ -21,6 +21,10 @@ Wire = Literal["chat", "responses", "messages"]
 """Chat completions, OpenAI Responses, Anthropic Messages."""
 
 JSON = dict[str, Any]
+
+# Among the headers that a route hands to an upstream: the key that the caller brought for the
+# provider. Set by the route alone; what a caller sends under this name is thrown away.
+PROVIDER_KEY_HEADER: Final = "x-provider-key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,276 @@
+"""One request of a protocol route, from its body to its answer.
+
+Where nothing is to be checked the provider's bytes are relayed as they come. Everything else is a
+job of the engine, the same that the client and the decorator run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+from starlette.responses import Response
+
+from guardrails.effects import Called, CallModel
+from guardrails.errors import Unavailable
+from guardrails.proxy.auth import caller
+from guardrails.proxy.context import context
+from guardrails.proxy.limits import read_json
+from guardrails.proxy.options import Asked, settle, take_options
+from guardrails.proxy.protocols import (
+    Call,
+    attempt,
+    conversation,
+    params_of,
+    read_call,
+    refuse,
+)
+from guardrails.proxy.shown import body_of, headers_of
+from guardrails.proxy.upstream import JSON, PROVIDER_KEY_HEADER, Answer, UpstreamFailed, Wire
+from guardrails.report import Entry
+from verifiers.errors import GroundrailError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from guardrails._flow_values import Job
+    from guardrails.client import Guard
+    from guardrails.proxy.context import Context
+    from guardrails.proxy.upstream import ErrorAnswer, Relayed, Upstream
+    from guardrails.report import Guarded
+
+T = TypeVar("T")
+
+_GONE: Final = 499
+_KEY_HEADERS: Final = ("x-api-key", "authorization")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one request needs to be answered."""
+
+    call: Call
+    asked: Asked
+    guard: Guard
+    upstream: Upstream
+    headers: Mapping[str, str]
+
+
+async def serve(request: Request, wire: Wire) -> Response:
+    """Answer one request of a protocol route.
+
+    Raises:
+        GroundrailError: What the caller is told in the protocol's error shape.
+    """
+    work = await _read(request, wire)
+    try:
+        if not work.asked.verify:
+            return await _relayed(request, work)
+        return await _guarded(request, work)
+    except UpstreamFailed as error:
+        if error.answer is None:
+            raise
+        return _passed_on(error, error.answer)
+    except ClientGone:
+        return Response(status_code=_GONE)
+
+
+async def _read(request: Request, wire: Wire) -> _Work:
+    """The request, and what it may ask for."""
+    here = context(request)
+    settings, who = here.settings.proxy, caller(request)
+    body = await read_json(request, settings.limits)
+    own = take_options(body)
+    call = read_call(wire, body)
+    rule = here.book.rule(request.url.path, call.model)
+    asked = settle(own, who, rule, here.book, settings.limits, model=call.model)
+    return _Work(call, asked, here.guard, _upstream(here), _headers(request, here))
+
+
+def _upstream(here: Context) -> Upstream:
+    if here.upstream is None:
+        raise Unavailable(
+            "This proxy has no models; nothing was sent.",
+            hint="Name a file with a model_list in proxy.model_list.",
+        )
+    return here.upstream
+
+
+def _headers(request: Request, here: Context) -> dict[str, str]:
+    """The caller's headers, with the provider's key where callers bring their own."""
+    headers = dict(request.headers)
+    headers.pop(PROVIDER_KEY_HEADER, None)
+    if here.settings.proxy.provider_keys == "pass":
+        for name in _KEY_HEADERS:
+            key = headers.get(name, "").removeprefix("Bearer ").strip()
+            if key:
+                headers[PROVIDER_KEY_HEADER] = key
+                break
+    return headers
+
+
+# --------------------------------------------------------------------------- whole answers
+
+
+async def _guarded(request: Request, work: _Work) -> Response:
+    """A checked answer, as a whole."""
+    engine, call, asked = work.guard.engine, work.call, work.asked
+    job = await asyncio.to_thread(make_job, work.guard, call, asked)
+    headers: Mapping[str, str] = {}
+
+    async def acall(effect: CallModel) -> Called:
+        nonlocal headers
+        answer: Answer = await work.upstream.call(
+            call.wire, attempt(call, effect.followup), work.headers, within=effect.timeout
+        )
+        headers = answer.headers
+        return answer
+
+    hands = engine.hands(job, asked.options, acall=acall, bound=True)
+    guarded = await while_there(request.receive, engine.arun(job, hands, asked.options))
+    response = refuse(call, dict(guarded.response), guarded.reports)
+    response.pop("guardrails", None)  # only ours says what was checked
+    told = body_of(guarded.reports, asked.report)
+    if told is not None:
+        response["guardrails"] = told
+    return json_response(response, {**headers, **headers_of(guarded.reports)})
+
+
+def make_job(guard: Guard, call: Call, asked: Asked) -> Job:
+    """The engine's job for a request. Blocks."""
+    job = guard.engine.job(
+        Entry.PROXY,
+        asked.options,
+        messages=conversation(call),
+        model=call.model,
+        params=params_of(call),
+    )
+    return _reading(job, asked)
+
+
+def _reading(job: Job, asked: Asked) -> Job:
+    """The job without what was found in the messages, where a rule says so."""
+    if asked.read_messages or job.sources is not None:
+        return job
+    return replace(job, captured=(), notes=())
+
+
+async def run_check(
+    request: Request, guard: Guard, answer: object, messages: list[Any], asked: Asked
+) -> Guarded[Any]:
+    """Check an answer that is there already."""
+    options, engine = asked.options, guard.engine
+    job = await asyncio.to_thread(
+        engine.job, Entry.CHECK, options, messages=messages, can_regenerate=False
+    )
+    job = _reading(job, asked)
+
+    async def given(_: CallModel) -> Called:
+        return Called(answer)
+
+    hands = engine.hands(job, options, acall=given)
+    return await while_there(request.receive, engine.arun(job, hands, options))
+
+
+def json_response(
+    body: JSON, headers: Mapping[str, str] | None = None, status: int = 200
+) -> Response:
+    """JSON with these headers beside it."""
+    kept = {k: v for k, v in (headers or {}).items() if k not in {"content-type", "retry-after"}}
+    return Response(orjson.dumps(body), status, kept, "application/json")
+
+
+def _passed_on(error: UpstreamFailed, answer: ErrorAnswer) -> Response:
+    """The provider's own error, as it wrote it."""
+    headers = dict(answer.headers)
+    if error.report is not None:
+        headers |= headers_of((error.report,))
+    return Response(answer.body, answer.status, headers)
+
+
+# --------------------------------------------------------------------------- passing through
+
+
+async def _relayed(request: Request, work: _Work) -> Response:
+    """The provider's bytes, unchecked, as the configuration says."""
+    relaying = work.upstream.relay(work.call.wire, work.call.body, work.headers)
+    return Relay(await while_there(request.receive, relaying))
+
+
+class Relay(Response):
+    """Bytes as they come, as long as somebody is there to read them."""
+
+    def __init__(self, relayed: Relayed) -> None:
+        self.status_code = relayed.status
+        self.background = None
+        self.body = b""
+        self._chunks = relayed.chunks
+        # Not init_headers: it would promise a body of the length that it sees.
+        self.raw_headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in relayed.headers.items()
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything."""
+        del scope
+
+        async def everything() -> None:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            async for chunk in self._chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        with suppress(ClientGone):
+            await while_there(receive, everything())
+
+
+# --------------------------------------------------------------------------- callers who go away
+
+
+class ClientGone(Exception):
+    """The caller went away; what was under way was cancelled."""
+
+
+async def while_there(receive: Receive, work: Awaitable[T]) -> T:
+    """Do ``work`` as long as the caller is there.
+
+    Raises:
+        ClientGone: If the caller went away first. The work was cancelled and has ended.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await _stopped(task)
+            raise ClientGone
+        return task.result()
+    finally:
+        watch.cancel()
+        if not task.done():
+            await _stopped(task)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stopped(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it has wound up."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, GroundrailError):
+        await task
