@@ -36,6 +36,11 @@ CALL = frozenset({Role.CALL})
 WAIT_S = 30.0
 
 
+# The tiny routes below stand where the protocols' own are.
+_TAKEN = {"/v1/chat/completions", "/v1/responses", "/v1/messages"}
+OTHERS = tuple(route for route in ROUTES if route.path not in _TAKEN)
+
+
 class Tiny:
     """Routes that do what a test says, one for each protocol."""
 
@@ -108,7 +113,7 @@ def serve(
     @contextmanager
     def serving(**proxy: Any) -> Iterator[httpx.Client]:
         settings = make_settings(**{"auth": "off", **proxy})
-        app = make_app(settings, routes=(*ROUTES, *tiny.rows), routers=[tiny.router])
+        app = make_app(settings, routes=(*OTHERS, *tiny.rows), routers=[tiny.router])
         with Served(app) as served, httpx.Client(base_url=served.url, timeout=WAIT_S) as client:
             try:
                 yield client
@@ -348,7 +353,7 @@ def test_openapi_describes_our_routes_only(serve: Callable[..., Any]) -> None:
     with serve() as client:
         described = client.get("/openapi.json").json()
     assert "/healthz" in described["paths"]
-    assert not [path for path in described["paths"] if path.startswith("/v1/")]
+    assert [path for path in described["paths"] if path.startswith("/v1/")] == ["/v1/check"]
 
 
 def test_no_route_exists_outside_the_table(
@@ -359,7 +364,7 @@ def test_no_route_exists_outside_the_table(
     with pytest.raises(AssertionError, match="disagree"):
         make_app(settings, routers=[tiny.router])
     with pytest.raises(AssertionError, match="disagree"):
-        make_app(settings, routes=(*ROUTES, *tiny.rows))
+        make_app(settings, routes=(*OTHERS, *tiny.rows))
 
 
 def _until(true: Callable[[], bool]) -> None:
