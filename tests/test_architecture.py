@@ -33,7 +33,11 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "en_core_web_sm": ("verifiers._spacy",),
     "bm25s": ("verifiers.ranking",),
     "aiohttp": ("guardrails.proxy.direct", "guardrails.bench."),
-    "litellm": ("guardrails.gateway", "guardrails.integrations.litellm_guardrail"),
+    "litellm": (
+        "guardrails.gateway",
+        "guardrails.integrations.litellm_guardrail",
+        "guardrails.integrations._litellm_streams",
+    ),
     "orjson": ("guardrails.proxy.",),
     "huggingface_hub": ("verifiers.backends.hub",),
     "httpx": ("verifiers.backends.http",),

@@ -21,7 +21,6 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import HTTPException
 from litellm._logging import verbose_proxy_logger
 from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.types.guardrails import GuardrailEventHooks, LitellmParams
@@ -29,7 +28,7 @@ from litellm.types.guardrails import GuardrailEventHooks, LitellmParams
 from guardrails.client import Guard
 from guardrails.effects import Called
 from guardrails.engine import UNSET, Options
-from guardrails.errors import Blocked, ConfigInvalid, GuardrailsError, StreamingUnsupported
+from guardrails.errors import Blocked, ConfigInvalid
 from guardrails.integrations._litellm_calls import (
     Answers,
     answers_of,
@@ -38,6 +37,9 @@ from guardrails.integrations._litellm_calls import (
     refuse_modes,
     trusted_of,
 )
+from guardrails.integrations._litellm_streams import Codec, wire_of, with_report
+from guardrails.integrations._litellm_told import failed, http_error, summaries, summary
+from guardrails.integrations._stream_fold import error_in, fold
 from guardrails.report import Entry
 from verifiers.errors import GroundrailError
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from guardrails._flow_values import Job
     from guardrails.effects import CallModel
+    from guardrails.integrations._stream_fold import Event, Wire
     from guardrails.report import Guarded, Report
 
 # Answers decided for a deployment come by again on their way out of the proxy.
@@ -162,7 +165,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
     ) -> dict[str, Any] | None:
         """Refuse what could not be checked afterwards; change nothing."""
         if self.options.unseen == "refuse" and answers_of(call_type) is Answers.UNSEEN:
-            raise _http(
+            raise http_error(
                 403,
                 ConfigInvalid(
                     "LiteLLM shows the answers of this route to no guardrail; nothing was sent.",
@@ -174,7 +177,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
             try:
                 trusted_of(data)
             except ConfigInvalid as error:
-                raise _http(400, error) from error
+                raise http_error(400, error) from error
         return None
 
     # ------------------------------------------------------------------ whole answers
@@ -188,18 +191,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
             return response
         if kind is Answers.UNSEEN and self.options.unseen == "allow":
             return response
-        job, options = await self._job(data, user_api_key_dict)
-
-        async def given(_: CallModel) -> Called:
-            return Called(response, _cost(response))
-
-        try:
-            hands = self._guard.engine.hands(job, options, acall=given)
-            guarded: Guarded[Any] = await self._guard.engine.arun(job, hands, options)
-        except Exception as error:
-            self._log(data, getattr(error, "reports", None) or (), failed=error)
-            raise _failed(error) from error
-        self._log(data, guarded.reports)
+        guarded = await self._checked(data, user_api_key_dict, response)
         answer = guarded.response
         if self.options.report:
             answer = _with_report(answer, guarded.reports)
@@ -213,21 +205,61 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: AsyncIterator[Any], request_data: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """Release a stream sentence by sentence, each once it was decided."""
-        kind = _kind(request_data, user_api_key_dict)
+        """Hold a stream until its answer was decided; then release it, or what became of it."""
+        kind, wire = _kind(request_data, user_api_key_dict), _wire(request_data, user_api_key_dict)
         if kind is Answers.NONE or (kind is Answers.UNSEEN and self.options.unseen == "allow"):
-            async for chunk in response:
-                yield chunk
+            async for item in response:
+                yield item
             return
-        raise _http(
-            501,
-            StreamingUnsupported(
-                "Streams are not checked by this guardrail yet; nothing was released.",
-                hint="Ask without stream.",
-            ),
-        )
+        async for item in self._held(request_data, user_api_key_dict, response, Codec(wire)):
+            yield item
+
+    async def _held(
+        self, data: dict[str, Any], caller: Any, response: AsyncIterator[Any], codec: Codec
+    ) -> AsyncGenerator[Any, None]:
+        events: list[Event] = []
+        natives: list[Any] = []  # beside each event what it came in, where that was it alone
+        try:
+            async for item in response:
+                found = codec.read(item)
+                events += found
+                natives += [item] if len(found) == 1 else [None] * len(found)
+            broken = error_in(events)
+            whole = None if broken is not None else fold(codec.wire, events)
+        except GroundrailError as error:
+            self._log(data, (), failed=error)
+            raise failed(error) from error
+        if whole is None:
+            yield codec.write(broken or {})
+            return
+        guarded = await self._checked(data, caller, whole)
+        if guarded.response is not whole:
+            events = codec.told(guarded.response)
+            natives = [None] * len(events)
+        if self.options.report:
+            place = with_report(codec.wire, events, summaries(guarded.reports))
+            if place is not None:
+                natives[place] = None
+        for event, native in zip(events, natives, strict=True):
+            yield codec.write(event) if native is None or codec.wire == "messages" else native
 
     # ------------------------------------------------------------------ what both need
+
+    async def _checked(self, data: dict[str, Any], caller: Any, response: Any) -> Guarded[Any]:
+        """The answer as decided, or the error that LiteLLM is to answer with."""
+        job, options = await self._job(data, caller)
+
+        async def given(_: CallModel) -> Called:
+            return Called(response, _cost(response))
+
+        try:
+            hands = self._guard.engine.hands(job, options, acall=given)
+            guarded: Guarded[Any] = await self._guard.engine.arun(job, hands, options)
+        except Exception as error:
+            self._log(data, getattr(error, "reports", None) or (), failed=error)
+            raise failed(error) from error
+        self._log(data, guarded.reports)
+        return guarded
 
     async def _job(self, data: dict[str, Any], caller: Any) -> tuple[Job, Options]:
         import asyncio
@@ -252,7 +284,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
             return await asyncio.to_thread(make), options
         except Exception as error:
             self._log(data, (), failed=error)
-            raise _failed(error) from error
+            raise failed(error) from error
 
     def _log(
         self, data: dict[str, Any], reports: tuple[Report, ...], *, failed: Exception | None = None
@@ -268,27 +300,6 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
             guardrail_status=status,
             event_type=GuardrailEventHooks.post_call,
         )
-
-
-def summary(report: Report) -> dict[str, Any]:
-    """What was decided about one answer, without text of the conversation."""
-    return {
-        "record_id": report.record_id,
-        "call_id": report.call_id,
-        "choice": report.choice,
-        "action": report.action.value,
-        "disposition": report.disposition.value,
-        "policy": report.decision.policy,
-        "route": report.decision.route,
-        "sources": len(report.sources),
-        "claims": [
-            {"id": entry.verdict.claim.id, "verdict": entry.verdict.label, "action": entry.action}
-            for entry in report.claims
-        ],
-        "review_id": report.review_id,
-        "recorded": report.recorded,
-        "notes": list(report.notes),
-    }
 
 
 def _refuse_params(params: Mapping[str, Any]) -> None:
@@ -309,17 +320,26 @@ def _path(path: Any) -> Any:
     return None if path is None else str(path)
 
 
-def _kind(data: Mapping[str, Any], caller: Any) -> Answers:
-    """What the answer in hand is: by the route, or else by what LiteLLM logs the call as."""
+def _call_types(data: Mapping[str, Any], caller: Any) -> list[Any]:
+    """What LiteLLM calls the call in hand: by its route, and in its logs."""
     from litellm.litellm_core_utils.api_route_to_call_types import get_call_types_for_route
 
     route = getattr(caller, "request_route", None)
     types = (get_call_types_for_route(route) if isinstance(route, str) else None) or ()
     logged = getattr(data.get("litellm_logging_obj"), "call_type", None)
-    kinds = {answers_of(name) for name in (*types, logged) if name}
+    return [name for name in (*types, logged) if name]
+
+
+def _kind(data: Mapping[str, Any], caller: Any) -> Answers:
+    kinds = {answers_of(name) for name in _call_types(data, caller)}
     if Answers.CHECKED in kinds or not kinds:
         return Answers.CHECKED
     return Answers.NONE if kinds == {Answers.NONE} else Answers.UNSEEN
+
+
+def _wire(data: Mapping[str, Any], caller: Any) -> Wire:
+    wires = (wire_of(name) for name in _call_types(data, caller))
+    return next((wire for wire in wires if wire is not None), "chat")
 
 
 def _record_metadata(data: Mapping[str, Any], caller: Any, name: str | None) -> dict[str, str]:
@@ -339,30 +359,8 @@ def _cost(response: object) -> float | None:
 
 def _with_report(answer: Any, reports: tuple[Report, ...]) -> Any:
     """The answer with what was found beside it. It is our caller's own object or our copy."""
-    said = {"reports": [summary(report) for report in reports]}
+    said = summaries(reports)
     if isinstance(answer, dict):
         return {**answer, "guardrails": said}
     answer.guardrails = said
     return answer
-
-
-def _failed(error: Exception) -> Exception:
-    """What LiteLLM's proxy shall answer with. Never the text of an error we do not know."""
-    if isinstance(error, HTTPException):
-        return error
-    if isinstance(error, Blocked):
-        return _http(400, error)
-    if isinstance(error, GroundrailError):
-        return _http(500, error)
-    return _http(
-        500,
-        GuardrailsError(
-            f"Checking the answer raised {type(error).__name__}; nothing was released.",
-            hint="LiteLLM's log has the traceback.",
-        ),
-    )
-
-
-def _http(status: int, error: GroundrailError) -> HTTPException:
-    said = " ".join(part for part in (error.message, error.hint) if part)
-    return HTTPException(status_code=status, detail=f"{error.code}: {said}")

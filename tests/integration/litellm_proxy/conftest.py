@@ -27,7 +27,8 @@ from guardrails import Guard, Settings
 from guardrails.keys import Key, Permissions, Role, id_of, key_digest, new_secret
 from guardrails.proxy.app import create_app
 from guardrails.proxy.testing import Served
-from guardrails.scripted_provider import Raw, ScriptedProvider
+from guardrails.scripted_provider import Die, Raw, ScriptedProvider, Stream
+from guardrails.scripted_streams import events_of
 from guardrails.store import open_store
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ ANSWERS = {
     "unknown": f"{SUPPORTED} {UNKNOWN} {FREE}",
     "all wrong": f"{UNKNOWN} It has four hundred employees.",
     "tool": (TOOL := "[a tool call]"),
+    "broken stream": (BROKEN := "[a broken stream]"),
+    "no stream": (NO_STREAM := "[no stream]"),
     "no choices": (NO_CHOICES := "[no choices]"),
 }
 EMBEDDING = {
@@ -80,16 +83,20 @@ def answer_to(body: Mapping[str, Any]) -> str:
     return next(text for question, text in ANSWERS.items() if f"{question}?" in said)
 
 
+ODD: dict[str, Any] = {
+    NO_STREAM: Raw(b"<html>refund</html>", "text/html"),
+}
+
+
 def provider_reply(body: Mapping[str, Any]) -> Any:
     """The provider: chat completions, Responses and Messages, streaming and not."""
     if body.get("input") == "embed?" or body.get("input") == ["embed?"]:
         return EMBEDDING
-    text = answer_to(body)
+    text, stream = answer_to(body), bool(body.get("stream"))
     if text == TOOL:
-        return _tool_call()
-    if text == NO_CHOICES:
-        return {**_chat(SUPPORTED, 1), "choices": []}
-    stream = bool(body.get("stream"))
+        return _sse(iter(events_of(_tool_call())), named=False) if stream else _tool_call()
+    if text in ODD:
+        return ODD[text]
     if "input" in body:
         return _sse(_responses_events(text)) if stream else _responses(text)
     if str(body.get("model", "")).startswith("claude"):
@@ -246,6 +253,10 @@ def _sse(events: Iterator[dict[str, Any]], *, named: bool = True) -> Raw:
     if not named:
         parts.append("data: [DONE]\n\n")
     return Raw("".join(parts).encode(), "text/event-stream")
+
+
+ODD[BROKEN] = Stream([*list(_chat_events(SUPPORTED, 1))[:4], Die()])
+ODD[NO_CHOICES] = {**_chat(SUPPORTED, 1), "choices": []}
 
 
 class LiteLLMProxy:
