@@ -42,6 +42,10 @@ PARTS = {
         "guardrails.cli.check",
         "Check an answer against sources: every claim, its evidence, and a decision.",
     ),
+    "proxy": Part(
+        "guardrails.cli.proxy",
+        "Run the proxy in front of providers; make, list and revoke its keys.",
+    ),
     "policy": Part(
         "guardrails.cli.policy",
         "Check a policy file, show what it means, explain a decision.",

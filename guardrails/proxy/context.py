@@ -74,11 +74,13 @@ class Health:
     Attributes:
         warm: Set once the model is loaded.
         failure: The code of why it is not, after the last try.
-        stopping: Set when the process is told to stop.
+        draining: Whether the process was told to stop; it may still take requests for a while.
+        stopping: Set when it takes no more.
     """
 
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     failure: str | None = None
+    draining: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def warm_up(self, guard: Guard, upstream: Upstream | None = None) -> None:

@@ -158,6 +158,12 @@ class Gate:
                 await self._work(scope, receive, send)
             else:
                 await self._run(scope, receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._context.health.stopping.is_set() or task is None:
+                raise
+            task.uncancel()  # the time to finish is over; who waits is told
+            await self._fail(_stopping(), seen, send)
         except Exception as error:  # noqa: BLE001 - the outermost edge; told, counted, logged
             await self._fail(error, seen, send)
 
@@ -177,11 +183,7 @@ class Gate:
 
     async def _work(self, scope: Scope, receive: Receive, send: _Response) -> None:
         if self._context.health.stopping.is_set():
-            raise Unavailable(
-                "The proxy is shutting down; nothing was sent.",
-                hint="Try again: another replica will answer.",
-                retry_after=1.0,
-            )
+            raise _stopping()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are in one
         await self._context.places.enter()
@@ -226,6 +228,14 @@ class Gate:
         elif not send.ended:
             # Half an answer cannot be mended; closing the connection says that it is half.
             raise ConnectionAbortedError("the answer ended early") from None
+
+
+def _stopping() -> Unavailable:
+    return Unavailable(
+        "The proxy is shutting down; this request got no whole answer.",
+        hint="Try again: another replica will answer.",
+        retry_after=1.0,
+    )
 
 
 def _need_role(caller: Caller, route: Route) -> None:

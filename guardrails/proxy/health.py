@@ -43,7 +43,7 @@ async def readyz(here: Here, response: Response) -> Readiness:
     """Say whether the model is loaded, the store answers and nothing is being shut down."""
     health = here.health
     model = "ok" if health.warm.is_set() else health.failure or "loading"
-    stopping = health.stopping.is_set()
+    stopping = health.draining or health.stopping.is_set()
     store = await _store(here)
     ready = model == "ok" and store in {"ok", "none"} and not stopping
     response.status_code = 200 if ready else 503
