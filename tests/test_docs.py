@@ -62,9 +62,35 @@ def test_the_command_reference_is_the_commands() -> None:
 
 def test_the_routes_of_the_proxy_are_documented() -> None:
     """Every route with its roles, word for word. Mend it as the marker says."""
-    from guardrails.proxy.table import markdown
+    from guardrails.proxy.table import MARKER, markdown
 
-    assert markdown() in page("proxy")
+    text = page("proxy")
+    shown = text[text.index(MARKER) :].partition("\n\nNo role")[0]
+    assert shown == markdown().strip()
+
+
+def test_deployment_files_say_what_the_settings_know() -> None:
+    """Settings in the example files are settings, and time enough is given to stop."""
+    import configparser
+
+    import yaml
+
+    from guardrails.settings import load_settings
+
+    deploy = ROOT / "examples" / "deploy"
+    compose = yaml.safe_load((deploy / "compose.yaml").read_text("utf-8"))
+    replica = compose["services"]["one"]
+    ours = {key: "x" * 40 for key in replica["environment"] if key.startswith("GROUNDRAIL_")}
+    del ours["GROUNDRAIL_CONFIG"]
+    settings = load_settings(deploy / "groundrail.yaml", environment=ours)
+    needed = settings.proxy.shutdown_delay + settings.proxy.shutdown
+    assert needed < int(replica["stop_grace_period"].removesuffix("s"))
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string((deploy / "groundrail.service").read_text("utf-8"))
+    assert needed < int(unit["Service"]["TimeoutStopSec"])
+    assert settings.proxy.model_list == deploy / "models.yaml"
+    assert settings.proxy.model_list.is_file()
 
 
 def test_every_exit_code_is_documented() -> None:
