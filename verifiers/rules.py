@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.text import Sentence
 from verifiers.types import Span
@@ -84,13 +84,17 @@ class Edge(Enum):
     MAYBE = "maybe"  # after "U.S." and its like: let a parser decide
 
 
-def _edge(text: str, start: int, end: int) -> Edge:  # noqa: PLR0911 - by mark, then by word
+def _edge(text: str, start: int, end: int) -> Edge:
     """Judge the terminator ``text[start:end]``."""
+    following = _NEXT_WORD.match(text, end, min(len(text), end + _LOOK))
+    return _judge(text, start, end, following.group(1) if following else "")
+
+
+def _judge(text: str, start: int, end: int, word: str) -> Edge:  # noqa: PLR0911 - by mark, then by word
+    """Judge the terminator ``text[start:end]`` with ``word`` behind it."""
     mark = text[start]
     if mark in _WIDE or mark in _OTHER:
         return Edge.YES
-    following = _NEXT_WORD.match(text, end, min(len(text), end + _LOOK))
-    word = following.group(1) if following else ""
     tight = end < len(text) and not text[end].isspace()
     if tight:
         # "monthly.The fee": a missing space, unless it is a name such as "Node.Js".
@@ -209,12 +213,17 @@ def _hard(line: str, following: str, width: int) -> bool:
 
 
 def group_lines(text: str, lines: Sequence[Span]) -> list[list[Span]]:
-    """Content lines of one block, grouped: each group is wrapped text."""
-    width = max((line.end - line.start for line in lines), default=0)
+    """Content lines of one block, grouped: each group is wrapped text.
+
+    How wide the text is set is told from the lines so far, never from those to come: an answer is
+    read while it is written.
+    """
+    width = 0
     groups: list[list[Span]] = []
     for index, line in enumerate(lines):
         if index:
             before = lines[index - 1]
+            width = max(width, before.end - before.start)
             trail = text[before.end : before.end + 2]
             if not _hard(before.of(text) + trail.rstrip("\r\n"), line.of(text), width):
                 groups[-1].append(line)
@@ -232,6 +241,58 @@ def edges(text: str) -> Iterator[tuple[int, Edge]]:
         edge = _edge(text, match.start(), match.end())
         if edge is not Edge.NO:
             yield match.end(), edge
+
+
+class Mark(NamedTuple):
+    """A mark that may end a sentence in a text that still grows.
+
+    Attributes:
+        end: The offset after it.
+        ends: Whether a sentence ends there for certain.
+        settled: Whether that holds whatever is written next.
+    """
+
+    end: int
+    ends: bool
+    settled: bool
+
+
+def marks(text: str) -> Iterator[Mark]:
+    """The marks of a text whose last word may still grow, in order, and what can be said of them.
+
+    Give a text whose end is no mark itself: what does not stand before other text is not judged.
+    """
+    for match in _BOUNDARY.finditer(text):
+        start, end = match.span()
+        ends = _edge(text, start, end) is Edge.YES
+        following = _NEXT_WORD.match(text, end, min(len(text), end + _LOOK))
+        if following is None or following.end() < len(text) or text[start] in _WIDE + _OTHER:
+            yield Mark(end, ends, settled=True)
+            continue
+        word = following.group(1)
+        longer = [w for w in _STARTERS | _MONTHS if w.startswith(word)]
+        known = [word, word + "\0"] if word else ["", "a", "\0", "A", "9"]
+        guesses = [*known, *longer]
+        settled = all((_judge(text, start, end, g) is Edge.YES) is ends for g in guesses)
+        yield Mark(end, ends, settled)
+
+
+def breaks(before: str, following: str, width: int, *, whole: bool) -> bool | None:
+    """Whether a line end inside a block is meant; None when the rest of the next line decides.
+
+    Args:
+        before: The line before it, without space in front, with up to two characters behind.
+        following: The next line as far as it is there.
+        width: The longest line of the block so far, in characters.
+        whole: Whether ``following`` is there whole.
+    """
+    head = following.lstrip()
+    if not whole:
+        if not head:
+            return None
+        if not head[0].islower() and len(head.split(maxsplit=1)) == 1 and not head[-1].isspace():
+            return None
+    return _hard(before, following, width)
 
 
 def split(text: str, *, lines: bool = True) -> list[Span]:

@@ -13,6 +13,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from verifiers.claims.lines import (
+    BOLD_LINE,
+    ENDS,
+    FENCE,
+    FOOTNOTE,
+    HEADING,
+    INDENTED,
+    ITEM,
+    LINE,
+    QUOTE,
+    RULE,
+    SEPARATOR,
+    is_code,
+    is_table,
+)
 from verifiers.rules import strip
 from verifiers.types import Span
 
@@ -61,32 +76,6 @@ class Block:
     table: int = -1
 
 
-_LINE = re.compile(r"[^\r\n\u2028\u2029]*(?:\r\n|[\n\r\u2028\u2029])?")
-_FENCE = re.compile(r"\s{0,12}(`{3,}|~{3,})([^`\n]*)$")
-_HEADING = re.compile(r"\s{0,3}(#{1,6})(?:\s+|$)")
-_RULE = re.compile(r"\s{0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,}|={3,}|[─━—–═]{2,})\s*$")  # noqa: RUF001
-_ITEM = re.compile(
-    r"(\s*)(?:([-*+•◦▪▫●○■□‣⁃→►▶➤✓✔✅❌✗·–—])[ \t]+|(\d{1,3})[.)](?=[ \t])[ \t]+"  # noqa: RUF001
-    r"|\((\d{1,3}|[a-z]|[ivx]{1,4})\)[ \t]+|([a-z]|[ivx]{1,4})\)[ \t]+)(?:\[[ xX]\][ \t]+)?(?=\S)"
-)
-_QUOTE = re.compile(r"(?:[ \t]{0,3}>[ \t]?){1,40}")
-_FOOTNOTE = re.compile(r"\s{0,3}\[(\^?[^\]\s]{1,40})\]:\s*")
-_SEPARATOR = re.compile(
-    r"\s{0,40}\|?\s{0,40}:?-+:?\s{0,40}(?:\|\s{0,40}:?-+:?\s{0,40})*\|?\s{0,40}$"
-)
-_BOLD_LINE = re.compile(r"\s*(\*\*|__)(?!\s)([^*_\n]{1,120})\1\s*:?\s*$")
-_INDENTED = re.compile(r"(?: {4}|\t)")
-# Prose is told from code by its function words and its few symbols: a fence must not hide it.
-_FUNCTION_WORD = re.compile(
-    r"\b(?:the|a|an|of|is|are|was|were|to|in|and|that|for|on|with|by|has|have|will|from)\b",
-    re.IGNORECASE,
-)
-_CODE_SIGN = re.compile(
-    r"[{}()\[\];=<>\\$|&@#_]|::|->|\b(?:def|import|return|var|let|const|SELECT)\b"
-)
-_WORD = re.compile(r"\w+")
-
-
 @dataclass(frozen=True, slots=True)
 class _Line:
     """A line: its whole extent, and where its content begins once quote marks are taken off."""
@@ -111,13 +100,13 @@ def segment(answer: str) -> list[Block]:
 
 def _lines(answer: str) -> list[_Line]:
     lines: list[_Line] = []
-    for match in _LINE.finditer(answer):
+    for match in LINE.finditer(answer):
         if match.start() == match.end():
             continue
         end = match.end()
-        while end > match.start() and answer[end - 1] in "\r\n\u2028\u2029":
+        while end > match.start() and answer[end - 1] in ENDS:
             end -= 1
-        quote = _QUOTE.match(answer, match.start(), end)
+        quote = QUOTE.match(answer, match.start(), end)
         start = quote.end() if quote else match.start()
         lines.append(_Line(match.start(), start, end, quote is not None))
     return lines
@@ -131,6 +120,7 @@ class _Segmenter:
         self.lines = _lines(answer)
         self.blocks: list[Block] = []
         self.tables = -1
+        self.fenced = -1  # the line after the last fence
 
     def whole(self) -> list[Block]:
         """The blocks of an answer that may be JSON from end to end."""
@@ -155,28 +145,28 @@ class _Segmenter:
             if line.quoted and self.text[line.whole : line.end].strip():
                 self._add(BlockKind.RULE, at, at + 1, ())
             return at + 1
-        if _FENCE.match(content):
+        if FENCE.match(content):
             return self._fence(at)
-        if _RULE.match(content):
+        if RULE.match(content):
             self._add(BlockKind.RULE, at, at + 1, ())
             return at + 1
-        heading = _HEADING.match(content)
+        heading = HEADING.match(content)
         if heading:
             self._heading(at, heading)
             return at + 1
         if self._table_at(at):
             return self._table(at)
-        note = _FOOTNOTE.match(content)
+        note = FOOTNOTE.match(content)
         if note:
             return self._run_on(at, BlockKind.FOOTNOTE, note.end(), label=note.group(1))
-        item = _ITEM.match(content)
+        item = ITEM.match(content)
         if item:
             label = item.group(3) or item.group(4) or item.group(5) or ""
             level = len(item.group(1).expandtabs(4))
             return self._run_on(at, BlockKind.ITEM, item.end(), label=label, level=level)
-        if _INDENTED.match(content) and self._is_code([line]) and self._fresh(at):
+        if INDENTED.match(content) and self._is_code([line]) and self._fresh(at):
             return self._indented(at)
-        bold = _BOLD_LINE.match(content)
+        bold = BOLD_LINE.match(content)
         if bold and content.rstrip(": \t*_")[-1:] not in ".!?":
             self._add(BlockKind.HEADING, at, at + 1, self._content(at, at + 1, 0), level=7)
             return at + 1
@@ -187,6 +177,7 @@ class _Segmenter:
         return (
             at == 0
             or not self.lines[at - 1].of(self.text).strip()
+            or at == self.fenced
             or (bool(self.blocks) and self.blocks[-1].kind is BlockKind.CODE)
         )
 
@@ -216,11 +207,11 @@ class _Segmenter:
         content = line.of(self.text)
         if not content.strip() or line.quoted is not first.quoted:
             return False
-        starts = (_FENCE, _RULE, _HEADING, _ITEM, _FOOTNOTE, _BOLD_LINE)
+        starts = (FENCE, RULE, HEADING, ITEM, FOOTNOTE, BOLD_LINE)
         return not any(pattern.match(content) for pattern in starts) and not self._table_at(at)
 
     def _fence(self, at: int) -> int:
-        opening = _FENCE.match(self.lines[at].of(self.text))
+        opening = FENCE.match(self.lines[at].of(self.text))
         fence = opening.group(1) if opening else "```"
         stop = at + 1
         while stop < len(self.lines):
@@ -232,6 +223,7 @@ class _Segmenter:
         else:
             closed = stop + 1  # never closed: all that follows stands in it
         inner = self.lines[at + 1 : closed - 1]
+        self.fenced = stop
         if self._is_data(inner):
             # Values are stated whether or not a fence stands around them.
             self._add(BlockKind.RULE, at, at + 1, ())
@@ -256,7 +248,7 @@ class _Segmenter:
         stop = at + 1
         while stop < len(self.lines):
             content = self.lines[stop].of(self.text)
-            if content.strip() and not _INDENTED.match(content):
+            if content.strip() and not INDENTED.match(content):
                 break
             stop += 1
         while not self.lines[stop - 1].of(self.text).strip():
@@ -277,35 +269,25 @@ class _Segmenter:
 
     def _is_code(self, lines: Sequence[_Line]) -> bool:
         """Whether lines are code rather than prose someone put into a code block."""
-        text = "\n".join(line.of(self.text) for line in lines[:400])
-        words = len(_WORD.findall(text))
-        if not words:
-            return True
-        signs = len(_CODE_SIGN.findall(text))
-        return signs * 6 > words or len(_FUNCTION_WORD.findall(text)) * 12 < words
+        return is_code("\n".join(line.of(self.text) for line in lines[:400]))
 
     def _table_at(self, at: int) -> bool:
         """Whether a table begins at line ``at``."""
-        content = self.lines[at].of(self.text)
-        if "|" not in content or at + 1 >= len(self.lines):
+        if at + 1 >= len(self.lines):
             return False
-        following = self.lines[at + 1].of(self.text)
-        if "|" in following and _SEPARATOR.match(following) and "-" in following:
-            return True
-        edged = [c.strip() for c in (content, following)]
-        return all(len(c) > len("||") and c[0] == "|" and c[-1] == "|" for c in edged)
+        return is_table(self.lines[at].of(self.text), self.lines[at + 1].of(self.text))
 
     def _table(self, at: int) -> int:
         self.tables += 1
         stop = at + 1
-        if _SEPARATOR.match(self.lines[stop].of(self.text)):
+        if SEPARATOR.match(self.lines[stop].of(self.text)):
             stop += 1
         self._add(BlockKind.TABLE_HEADER, at, stop, self._content(at, at + 1, 0), table=self.tables)
         while stop < len(self.lines):
             content = self.lines[stop].of(self.text)
             if "|" not in content:
                 break
-            if _SEPARATOR.match(content):
+            if SEPARATOR.match(content):
                 self._add(BlockKind.RULE, stop, stop + 1, ())
             else:
                 lines = self._content(stop, stop + 1, 0)

@@ -17,7 +17,7 @@ _LENTICULAR = re.compile(r"【(?P<body>[^【】\n]{1,160})】")
 _PAREN = re.compile(r"\((?P<body>[^()\n]{1,160})\)")
 _LINK = re.compile(
     r"(?<![!\\])\[(?P<label>(?:\[[^\[\]\n]{1,40}\]|[^\[\]\n]){1,300})\]"
-    r"\(<?(?P<url>(?:[^()\s<>]|\([^()\s]*\)){1,2000})>?(?:\s+\"[^\"\n]*\")?\)"
+    r"\(<?(?P<url>(?:[^()\s<>]|\([^()\s]*\)){1,2000})>?(?:[ \t]+\"[^\"\n]*\")?\)"
 )
 _SUPER = re.compile(r"(?<=[.,;:!?)\"”’a-zA-Z])[¹²³⁴⁵⁶⁷⁸⁹][⁰¹²³⁴⁵⁶⁷⁸⁹]{0,2}")  # noqa: RUF001
 _SUPER_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -33,6 +33,7 @@ _DEFINITION = re.compile(
     re.MULTILINE,
 )
 _LONGEST_RANGE = 20
+LONGEST_LABEL = 400  # characters, nested brackets included
 _LEAST_PROSE = 4  # words
 # In small letters: titles are written with capitals, and may hold any of these.
 _VERB = re.compile(
@@ -77,9 +78,12 @@ class _Finder:
     def _definitions(self) -> dict[str, str | None]:
         """What the answer's own list of references says its numbers mean."""
         defined: dict[str, str | None] = {}
+        self.since: dict[str, int] = {}
         for match in _DEFINITION.finditer(self.blank):
             text, label = match.group("text").strip(), match.group("label")
             found = self._inside(text)
+            if found is not None or match.group("colon"):
+                self.since.setdefault(label, match.start())
             if found is not None:
                 defined.setdefault(label, found)
             elif match.group("colon"):
@@ -125,6 +129,17 @@ class _Finder:
             return label, self.defined[label]
         return label, self.resolver.find(label)
 
+    def _names(self, label: str, at: int) -> bool:
+        """Whether a number at ``at`` names a source, as far as can be said there.
+
+        What only a list of references further down defines does not count: whether a number is a
+        citation at all must not depend on what follows, or no sentence could be read before the
+        answer ends. Which source it means may.
+        """
+        if label in self.defined and self.since[label] < at:
+            return self.defined[label] is not None
+        return self.resolver.find(label) is not None
+
     def _bracket(self, match: re.Match[str]) -> None:
         body = match.group("body").strip()
         before = self.blank[max(0, match.start() - 24) : match.start()]
@@ -134,11 +149,13 @@ class _Finder:
         line = self.blank.rfind("\n", 0, match.start()) + 1
         if after.startswith(":") and not self.blank[line : match.start()].strip(" \t>-*"):
             return  # the definition of a footnote, not a use of it
-        targets = self._targets(body, strict=_ARRAY_BEFORE.search(before) is not None)
+        targets = self._targets(
+            body, match.start(), strict=_ARRAY_BEFORE.search(before) is not None
+        )
         if targets:
             self._add(Span(match.start(), match.end()), targets)
 
-    def _targets(self, body: str, *, strict: bool) -> list[tuple[str, str | None]]:
+    def _targets(self, body: str, at: int, *, strict: bool) -> list[tuple[str, str | None]]:
         """What the inside of a bracket names; nothing when it does not read as a citation."""
         if body.startswith("^"):
             return [self._number(part.strip().lstrip("^")) for part in body[1:].split(",")]
@@ -160,10 +177,11 @@ class _Finder:
                 found.append((part, None))
             elif not (found and LOCATOR.match(part)):
                 return []
-        if strict and any(source is None for _, source in found):
+        if strict and not all(self._names(target, at) for target, _ in found):
             return []
         # "[0, 1]" is an interval; a citation counts from 1 unless a source is called 0.
-        return [] if any(target == "0" and source is None for target, source in found) else found
+        zero = any(target == "0" and not self._names(target, at) for target, _ in found)
+        return [] if zero else found
 
     def _lenticular(self, match: re.Match[str]) -> None:
         number, _, name = match.group("body").partition("†")
@@ -193,11 +211,13 @@ class _Finder:
         if any(found is not None for _, found in targets):
             self._add(Span(match.start(), match.end()), targets)
             return
-        numbered = self._targets(body, strict=False) if LABELLED.match(body) else []
+        numbered = self._targets(body, match.start(), strict=False) if LABELLED.match(body) else []
         if numbered and (colon or all(NUMBER.match(target) for target, _ in numbered)):
             self._add(Span(match.start(), match.end()), numbered)
 
     def _link(self, match: re.Match[str]) -> None:
+        if len(match.group("label")) > LONGEST_LABEL:
+            return
         url = match.group("url")
         found = self.resolver.find(url)
         if found is None and not (URL.match(url) and self.resolver.has_uris):
@@ -219,9 +239,8 @@ class _Finder:
         before = self.blank[max(0, match.start() - 3) : match.start()]
         if before[-1:].isalpha() and not (len(before) > 2 and before.isalpha()):  # noqa: PLR2004
             return  # a unit: m², cm³
-        found = self._number(target)[1]
-        if found is not None:
-            self._add(Span(match.start(), match.end()), [(target, found)])
+        if self._names(target, match.start()):
+            self._add(Span(match.start(), match.end()), [self._number(target)])
 
 
 def _blank_code(answer: str, code: Sequence[Span]) -> str:

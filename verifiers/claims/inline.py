@@ -28,6 +28,7 @@ class View:
         int, int
     ]  # clean characters that stand for more (an entity, a link): where that ends
     early: dict[int, int]  # and where it begins, for those that open a link
+    stressed: bool = False  # whether it ends inside a stretch between stars
 
     @classmethod
     def empty(cls) -> View:
@@ -83,13 +84,22 @@ _RINGED = (  # letters in circles and squares, which Unicode calls symbols
     (0x1F150, "A"),
     (0x1F170, "A"),
 )
+_TAG = (
+    rf"</?(?P<name>[A-Za-z][A-Za-z0-9]{{0,15}})(?P<attributes>{_ATTRIBUTE}{{0,20}})\s*/?>|<!--|-->"
+)
+TAG = re.compile(_TAG)
+# The beginning of one, up to the end of the text.
+TAG_BEGUN = re.compile(
+    rf"<(?:!-{{0,2}}|/?(?:[A-Za-z][A-Za-z0-9]{{0,15}}(?:{_ATTRIBUTE}{{0,20}}\s*/?"
+    rf"|{_ATTRIBUTE}{{0,20}}\s+[A-Za-z_:@][\w:.@-]{{0,40}}"
+    r"""(?:\s?(?:=\s?(?:"[^"\n]{0,500}"?|'[^'\n]{0,500}'?|[^\s"'<>=]{0,300})?)?)?)?)?)$"""
+)
 _MARKUP = re.compile(
     rf"""
       (?P<space>\s+)
     | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]{_TARGET})
     | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]{_TARGET})
-    | (?P<tag></?(?P<name>[A-Za-z][A-Za-z0-9]{{0,15}})(?P<attributes>{_ATTRIBUTE}{{0,20}})\s*/?>
-        |<!--|-->)
+    | (?P<tag>{_TAG})
     | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-fA-F]{{1,6}}|[A-Za-z]{{2,8}});)
     | (?P<escape>\\(?=[\\`*_{{}}\[\]()\#+.!|>~-]))
     | (?P<star>\*{{1,3}})
@@ -100,19 +110,23 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE,
 )
-_STRESSED = re.compile(r"[^*\n]{0,400}[^*\s]\*(?!\w)")
+_STRESSABLE = re.compile(r"[\w\"'“‘«([$€£¥<&_`~]")  # noqa: RUF001
 _TIGHT = frozenset(".,;:!?)")
 
 
-def read(answer: str, lines: Sequence[Span], drop: Sequence[Span] = ()) -> View:
+def read(
+    answer: str, lines: Sequence[Span], drop: Sequence[Span] = (), *, stressed: bool = False
+) -> View:
     """Read content lines as one clean text.
 
     Args:
         answer: The exact answer.
         lines: Content of the lines, in order. Line ends that are meant arrive as separate calls.
         drop: Stretches to leave out (citation markers), in order, not overlapping.
+        stressed: Whether the first line begins inside a stretch between stars.
     """
     reader = _Reader(answer)
+    reader.stressed = stressed
     at = 0
     for number, line in enumerate(lines):
         if number:
@@ -249,7 +263,7 @@ class _Reader:
         elif closes and not after.isalnum():
             self.stressed = False
             self.dropped = True
-        elif opens and _STRESSED.match(self.answer, match.end()):
+        elif opens and _STRESSABLE.match(after):
             self.stressed = True
             self.dropped = True
         else:
@@ -279,4 +293,4 @@ class _Reader:
     def view(self) -> View:
         text = "".join(self.parts)
         end = len(text.rstrip())
-        return View(text[:end], self.origin[:end], self.wide, self.early)
+        return View(text[:end], self.origin[:end], self.wide, self.early, self.stressed)

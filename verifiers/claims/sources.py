@@ -123,3 +123,20 @@ def _normal_uri(uri: str) -> str:
     host = host.casefold().removeprefix("www.").removesuffix(":80").removesuffix(":443")
     query = re.sub(r"([?&])utm_[^&]*", r"\1", path).rstrip("?&/")
     return host + slash + query if query else host
+
+
+class AnySource(Resolver):
+    """A resolver for which every target names a source: the most a bracket could be."""
+
+    @property
+    def has_uris(self) -> bool:
+        """Any link may name a source."""
+        return True
+
+    def find(self, target: str) -> str | None:
+        """Some id for whatever says anything."""
+        return target.strip() or None
+
+    def called(self, target: str) -> bool:
+        """Anything may be a name."""
+        return bool(target.strip())
