@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from math import floor
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from guardrails._flow_values import Stopped, failed_of, failure_of
@@ -196,8 +196,7 @@ class Cascade:
             return self.ended
         money = self._money_left("sample", self.rules.consistency.cost_usd, asked)
         if money is not None:
-            expected = self._expected(asked, draw)
-            affordable = wanted if not expected else min(wanted, floor(money / expected))
+            affordable = self._affordable(wanted, money, asked, draw)
             if "sample" in self.unknown or money <= 0.0 or affordable < 1:
                 self.ended = StopReason.BUDGET
                 return self.ended
@@ -229,14 +228,18 @@ class Cascade:
         # A provider that fails more often than it may be asked is not asked for ever.
         return StopReason.FAILED if len(draw.failures) >= self.rules.consistency.samples else None
 
-    def _expected(self, asked: Asked, draw: Draw) -> float | None:
-        """What the next sample may cost: as those before it, else as the answer."""
-        if draw.drawn and draw.usage.cost_usd is not None:
-            return draw.usage.cost_usd / draw.drawn
-        if not self.job.sampled:
-            return None  # they are the caller's own
+    def _affordable(self, wanted: int, money: float, asked: Asked, draw: Draw) -> int:
+        """How many samples the money left is good for, by what the calls before them cost.
+
+        A call costs its prompt however few answers it gives, so calls are counted and not answers.
+        """
+        cost = draw.usage.cost_usd
+        if cost and draw.calls:
+            each = ceil(draw.drawn / draw.calls)
+            return min(wanted, floor(money / (cost / draw.calls)) * each)
         same = self.rules.consistency.model in {None, self.job.request.model}
-        return asked.price if same else None
+        price = asked.price if self.job.sampled and same else None
+        return min(wanted, floor(money / price)) if price else wanted
 
     def _outcome(
         self, found: Consistency | Failed | None, stop: StopReason
