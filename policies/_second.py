@@ -120,7 +120,7 @@ class JudgeRules(_Table):
     when: Literal["never", "grey", "unsupported"] = "never"
     model: Model | None = None
     grey: Band = (0.3, 0.7)
-    floor: Share = 0.1
+    floor: Share = 0.3
     may_raise: StrictBool = True
     may_lower: StrictBool = True
     claims: Claims = 20
@@ -187,7 +187,7 @@ class JudgeChanges(_Changes):
     when: Literal["never", "grey", "unsupported"] = "never"
     model: Model | None = None
     grey: Band = (0.3, 0.7)
-    floor: Share = 0.1
+    floor: Share = 0.3
     may_raise: StrictBool = True
     may_lower: StrictBool = True
     claims: Claims = 20

@@ -17,7 +17,7 @@ _LOW_SUPPORT = 0.5
 _HIGH_CONTRADICTION = 0.9
 _HURRIED = 1.0
 _COLD = 0.3
-_LOW_FLOOR = 0.05
+_LOW_FLOOR = 0.2
 _NOT_CLEAN = (
     ("on_contradicted", "claims the sources contradict"),
     ("on_conflict", "claims on which the sources disagree"),

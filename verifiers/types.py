@@ -650,6 +650,6 @@ class JudgeThresholds:
 
     grey: tuple[float, float]
     unsupported: bool = False
-    floor: float = 0.1
+    floor: float = 0.3
     may_raise: bool = True
     may_lower: bool = True
