@@ -63,6 +63,7 @@ class Asked:
     encoding: str | None = None
     store: str | bool = False
     config: Path | None = None
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ _EXAMPLES = """Examples:
   groundrail check --text "The fee is 60 euros." --source handbook.md
 
   groundrail check --answer answer.md --source docs/ --source "notes/**/*.html" --json
+
+  groundrail check -a answer.md --sample again-1.md --sample again-2.md --policy my.yaml
 
   llm-tool | groundrail check --answer - --source docs/ --question "What is the fee?"
 """
@@ -126,6 +129,15 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
     question: Annotated[
         str | None,
         typer.Option("--question", "-q", help="What was asked. Short answers are read with it."),
+    ] = None,
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sample",
+            metavar="FILE",
+            help="Another answer to the same question; may be repeated. Compared where the "
+            "policy's consistency table says so.",
+        ),
     ] = None,
     policy: Annotated[
         str | None,
@@ -174,9 +186,10 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
         ctx.find_root().obj.json = as_json
     if (answer is None) == (text is None):
         raise typer.BadParameter("give the answer with --answer FILE or with --text TEXT")
-    if not source:
+    if not source and not sample:
         raise typer.BadParameter("give something to check against: --source FILE|DIR|GLOB")
-    if [answer, *source].count("-") > 1:
+    source, sample = source or [], sample or []
+    if [answer, *source, *sample].count("-") > 1:
         raise typer.BadParameter("standard input can be read once: use - for one thing only")
     asked = Asked(
         answer=answer,
@@ -189,6 +202,7 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
         encoding=encoding,
         store=store if store is not None else record,
         config=config,
+        samples=tuple(sample),
     )
     result = run(asked)
     if as_json:
@@ -211,7 +225,12 @@ def run(asked: Asked) -> Result:
         verifier = build_verifier(settings, owned)
         guard = Guard(asked.policy, settings=settings, verifier=verifier, store=store)
         owned.callback(guard.close)
-        guard.policy.for_route(asked.route)
+        rules = guard.policy.for_route(asked.route).consistency
+        if asked.samples and rules.when == "never":
+            raise ConfigInvalid(
+                "--sample is given and the policy never looks at samples; nothing was checked.",
+                hint="Write `consistency: {when: no_evidence}` in a policy file and pass --policy.",
+            )
         pool = owned.enter_context(ThreadPoolExecutor(2))
         # A model or a pipeline that cannot be loaded is an error here, not an "error" verdict:
         # nobody would wait for a person to review a typo in --model.
@@ -227,6 +246,7 @@ def run(asked: Asked) -> Result:
             question=asked.question,
             route=asked.route,
             blocked="respond",
+            samples=_samples(asked),
         ).report
         return Result(report, wanted(report, guard.policy), reading.passed, guard.policy)
 
@@ -271,6 +291,14 @@ def _settings(asked: Asked) -> Settings:
             hint="Name one with --store, or set store.url.",
         )
     return settings
+
+
+def _samples(asked: Asked) -> list[str] | None:
+    from guardrails.cli.readers import read_answer
+
+    if not asked.samples:
+        return None
+    return [read_answer(path, encoding=asked.encoding) for path in asked.samples]
 
 
 def _read(asked: Asked) -> tuple[str, Reading]:

@@ -51,6 +51,7 @@ MARKS = {
     "contradicted": Mark("✗", "WRONG", "bold red"),
     "conflict": Mark("⇄", "CONFLICT", "bold magenta"),
     "unsupported": Mark("?", "?", "yellow"),
+    "consistent": Mark("≈", "~", "cyan"),
     "unverifiable": Mark("∅", "-", "yellow"),
     "not_checkworthy": Mark("·", ".", "dim"),
     "error": Mark("!", "!", "bold magenta"),
@@ -125,7 +126,37 @@ def quoted(text: str, limit: int = _QUOTE) -> str:
 
 
 def _kind(verdict: Verdict) -> str:
-    return "conflict" if isinstance(verdict, Contradicted) and verdict.conflict else verdict.label
+    if isinstance(verdict, Contradicted) and verdict.conflict:
+        return "conflict"
+    if isinstance(verdict, Supported) and verdict.basis is Basis.CONSISTENCY:
+        return "consistent"  # a mark of its own: consistency is not truth
+    return verdict.label
+
+
+def basis_line(basis: Basis, label: str, samples: int, *, sources_read: bool) -> str:
+    """What a verdict rests on where it is not the evidence alone; empty where it is."""
+    match basis:
+        case Basis.EVIDENCE:
+            return ""
+        case Basis.JUDGE:
+            return "by a judge that read the sources"
+        case Basis.CONSISTENCY:
+            unsure = (
+                "the sources leave it unsure" if sources_read else "not checked against a source"
+            )
+            if label == "error":
+                return f"samples of the answer could not be had ({unsure})"
+            agrees = "consistent" if label == "supported" else "not consistent"
+            return f"{agrees} with {samples} samples ({unsure})"
+        case _:
+            assert_never(basis)
+
+
+def _basis(verdict: Supported | Contradicted | Unsupported) -> str:
+    found = getattr(verdict, "consistency", None)
+    samples = 0 if found is None else found.n
+    read = verdict.evidence is not None
+    return basis_line(verdict.basis, verdict.label, samples, sources_read=read)
 
 
 def _mark(verdict: Verdict, *, unicode: bool) -> tuple[str, str]:
@@ -218,6 +249,8 @@ def _claim(
                 f"  support {verdict.support:.3f}  contradiction {verdict.contradiction:.3f}"
                 f"  {verdict.citation.value}"
             )
+            if verdict.basis is not Basis.EVIDENCE:
+                lines.append(_indented(Text(_basis(verdict), style="yellow"), 4))
             lines += [_indented(line, 4) for line in _evidence(verdict, titles)]
         case Unverifiable():
             head.append(f"  {verdict.citation.value}")
@@ -257,7 +290,7 @@ def _evidence(
         case _:
             assert_never(verdict)
     if verdict.basis is not Basis.EVIDENCE:
-        yield Text(f"rests on {verdict.basis.value}: {visible(verdict.reason)}", style="yellow")
+        yield Text(visible(verdict.reason), style="dim")
     coverage = verdict.coverage
     read = "samples" if verdict.evidence is None else "sources"
     yield Text(
@@ -315,6 +348,13 @@ def _figures(report: Report) -> Text:
         said.append(f"{usage.input_tokens or 0}+{usage.output_tokens or 0} tokens")
     if usage.cost_usd is not None:
         said.append(f"${usage.cost_usd:.6f}")
+    sampling = report.attempts[report.answered].sampling if report.attempts else None
+    if sampling is not None:
+        many = f"{len(sampling.samples)} samples, {sampling.distinct} distinct"
+        said.append(f"{many} (stopped: {sampling.stop.value})")
+    judging = report.attempts[report.answered].judging if report.attempts else None
+    if judging is not None:
+        said.append(f"judge {visible(judging.model)}, {judging.calls} calls")
     stages = {**report.verification.seconds, **report.seconds}
     total = stages.get("total")
     if total is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,6 +185,41 @@ def release(
     with opened_store(store) as opened, _usage_errors():
         review = opened.release(review_id, _reviewer(reviewer))
     _tell(review, as_json=as_json)
+
+
+@app.command()
+def agreement(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many resolved items.")] = 10_000,
+    route: Annotated[str | None, typer.Option(help="Only items of this route.")] = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the reading, the samples and the judge against what reviewers said of claims.
+
+    Only claims that a reviewer labelled count. Items wait here because a policy sent them, so
+    this compares verifiers on hard claims and is no error rate of the traffic.
+
+    Try:
+
+        groundrail review agreement
+    """
+    wants_json(ctx, wanted=as_json)
+    from guardrails.agreement import agreement as measured
+    from guardrails.cli import review_view as view
+    from guardrails.review import ReviewState
+
+    with opened_store(store) as opened:
+        found = []
+        for review in opened.list_reviews(ReviewState.RESOLVED, route=route, limit=limit):
+            with suppress(RecordInvalid):  # its record was spilled, or forgotten
+                found.append((review, opened.get(review.item.record_id)))
+        rows = measured(found)
+    if as_json:
+        view.print_json(view.agreement_json(rows))
+    else:
+        view.print_agreement(rows)
 
 
 @app.command()

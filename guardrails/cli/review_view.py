@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from guardrails._plain import full_json, review_json
-from guardrails.cli.render import MARKS, make_console, quoted, visible
-from guardrails.record import EvidenceRecord, ScoredRecord
+from guardrails.cli.render import MARKS, basis_line, make_console, quoted, visible
+from guardrails.record import (
+    ConsistencyRecord,
+    EvidenceRecord,
+    JudgementRecord,
+    ScoredRecord,
+)
 from guardrails.review import ReviewState
+from verifiers.types import Basis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from guardrails.record import AssessmentRecord, Record, VerdictRecord
+    from guardrails.agreement import Agreement
+    from guardrails.record import (
+        AssessmentRecord,
+        AttemptRecord,
+        FailureRecord,
+        Record,
+        UsageRecord,
+        VerdictRecord,
+    )
     from guardrails.review import HistoryEntry, Review
 
-__all__ = ["full_json", "print_json", "print_list", "print_review", "print_state", "review_json"]
+__all__ = [
+    "agreement_json",
+    "full_json",
+    "print_agreement",
+    "print_json",
+    "print_list",
+    "print_review",
+    "print_state",
+    "review_json",
+]
 
 TEXT_OFF = (
     "The texts are not stored, so places and digests are shown. To store texts of calls from now "
@@ -44,6 +67,25 @@ _STYLES = {
 def print_json(value: object) -> None:
     """One JSON value on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def agreement_json(rows: Sequence[Agreement]) -> list[dict[str, Any]]:
+    """Verifiers against reviewers."""
+    return [
+        {
+            "verifier": row.verifier,
+            "asked": row.asked,
+            "answered": row.answered,
+            "agreement": row.share,
+            "interval": row.interval,
+            "kappa": row.kappa,
+            "both_supported": row.both_supported,
+            "both_not": row.both_not,
+            "missed": row.missed,
+            "flagged": row.flagged,
+        }
+        for row in rows
+    ]
 
 
 # --------------------------------------------------------------------------- people
@@ -75,6 +117,37 @@ def print_list(reviews: Sequence[Review], state: str, limit: int) -> None:
     console.print(table)
     if len(reviews) == limit:
         console.print(Text(f"The first {limit}; see --limit.", style="dim"))
+
+
+def print_agreement(rows: Sequence[Agreement]) -> None:
+    """A table of verifiers against reviewers."""
+    console = make_console()
+    if not rows:
+        console.print(Text("No claim was labelled in a resolved review."))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("verifier", "asked", "answered", "agree", "95 %", "kappa", "missed", "flagged"):
+        table.add_column(name, justify="left" if name == "verifier" else "right")
+    for row in rows:
+        share, interval, kappa = row.share, row.interval, row.kappa
+        table.add_row(
+            row.verifier,
+            str(row.asked),
+            str(row.answered),
+            "-" if share is None else f"{share:.3f}",
+            "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
+            "-" if kappa is None else f"{kappa:.2f}",
+            str(row.missed),
+            str(row.flagged),
+        )
+    console.print(table)
+    console.print(
+        Text(
+            "missed: it said supported, the reviewer did not. flagged: the other way round. "
+            "Claims that a policy sent to people, not a fair draw.",
+            style="dim",
+        )
+    )
 
 
 def print_state(review: Review) -> None:
@@ -136,6 +209,7 @@ def _print_record(console: Console, record: Record, texts: Mapping[str, str]) ->
         _print_claim(console, assessment, verdict, texts)
     if not found:
         _say(console, Text("  none"))
+    _print_second(console, attempt, texts)
     if not record.text_stored:
         _say(console, Text(f"\n{TEXT_OFF}", style="yellow"))
     elif answer is None:
@@ -149,7 +223,9 @@ def _print_claim(
     texts: Mapping[str, str],
 ) -> None:
     claim, result = assessment.claim, assessment.result
-    kind = "conflict" if verdict.conflict else verdict.verdict
+    kind: str = "conflict" if verdict.conflict else verdict.verdict
+    if verdict.basis is Basis.CONSISTENCY and kind == "supported":
+        kind = "consistent"
     mark = MARKS[kind]
     head = Text(f"  {claim.id} {kind.replace('_', ' ')}", style=mark.style)
     if isinstance(result, ScoredRecord):
@@ -157,6 +233,8 @@ def _print_claim(
     head.append(f"  -> {verdict.action.value} ({visible(verdict.rule)})", style="dim")
     _say(console, head)
     _say(console, _text_or_place(texts, claim.text, f"answer {claim.span[0]}:{claim.span[1]}"))
+    for line in _second_opinions(assessment, verdict, texts):
+        _say(console, line)
     if not isinstance(result, ScoredRecord):
         return
     against = verdict.verdict == "contradicted"
@@ -167,6 +245,78 @@ def _print_claim(
     for mismatch in result.mismatches:
         message = texts.get(mismatch.message, f"the {mismatch.kind.value} differs")
         _say(console, Text(f"    {visible(message)}", style="red"))
+
+
+def _second_opinions(
+    assessment: AssessmentRecord, verdict: VerdictRecord, texts: Mapping[str, str]
+) -> Iterator[Text]:
+    """What samples and a judge said, and whether the verdict rests on it."""
+    found, said = assessment.consistency, assessment.judgement
+    read = isinstance(assessment.result, ScoredRecord)
+    samples = found.n if isinstance(found, ConsistencyRecord) else 0
+    line = basis_line(verdict.basis, verdict.verdict, samples, sources_read=read)
+    if line:
+        yield Text(f"    {line}", style="yellow")
+    if isinstance(found, ConsistencyRecord):
+        score = "none" if found.score is None else f"{found.score:.3f}"
+        silent = found.refused + found.empty
+        yield Text(
+            f"    samples: agreement {score} of {found.n} read ({found.distinct} distinct, "
+            f"{silent} silent), scorer {found.scorer.value}",
+            style="dim",
+        )
+    elif found is not None:
+        yield Text(f"    samples: {found.code} {visible(found.cause)}", style="red")
+    if isinstance(said, JudgementRecord):
+        yield Text(f"    judge {visible(said.model)}: {said.label}", style="dim")
+        if said.quote is not None:
+            yield _evidence("quoted", said.quote, texts)
+    elif said is not None:
+        yield Text(f"    judge: {said.code} {visible(said.cause)}", style="red")
+
+
+def _print_second(console: Console, attempt: AttemptRecord, texts: Mapping[str, str]) -> None:
+    """What second opinions were asked for, and what they cost."""
+    sampling, judging = attempt.sampling, attempt.judging
+    if sampling is not None:
+        _say(console, Text("\nSamples", style="bold"))
+        model = visible(sampling.model) if sampling.model else "given with the call"
+        _say(
+            console,
+            Text(
+                f"  {len(sampling.samples)} compared, {sampling.distinct} distinct, "
+                f"{sampling.drawn} drawn ({model}); stopped: {sampling.stop.value}"
+                f"{_spent(sampling.usage, known=sampling.cost_known)}"
+            ),
+        )
+        shown: set[str] = set()
+        for number, sample in enumerate(sampling.samples):
+            if sample.digest in shown:
+                continue
+            shown.add(sample.digest)
+            refused = " (declined)" if sample.refused else ""
+            _say(console, Text(f"  {number}{refused}", style="dim"))
+            _say(console, _text_or_place(texts, sample.digest, f"{sample.length} characters"))
+        _print_failures(console, sampling.failures)
+    if judging is not None:
+        _say(console, Text("\nJudge", style="bold"))
+        asked = f"{visible(judging.model)}, {len(judging.claims)} claims, {judging.calls} calls"
+        _say(console, Text(f"  {asked}{_spent(judging.usage, known=judging.cost_known)}"))
+        _print_failures(console, judging.failures)
+
+
+def _spent(usage: UsageRecord, *, known: bool) -> str:
+    said = ""
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        said += f", {usage.input_tokens or 0}+{usage.output_tokens or 0} tokens"
+    if usage.cost_usd is not None:
+        said += f", ${usage.cost_usd:.6f}"
+    return said if known else f"{said} (not all of the cost is known)"
+
+
+def _print_failures(console: Console, failures: Sequence[FailureRecord]) -> None:
+    for failure in failures:
+        _say(console, Text(f"  failed: {failure.code} {visible(failure.message)}", style="red"))
 
 
 def _evidence(role: str, evidence: EvidenceRecord, texts: Mapping[str, str]) -> Text:

@@ -151,6 +151,25 @@ def test_json_is_all_there_is_on_stdout(files: Path, capsys: pytest.CaptureFixtu
     assert [claim["verdict"] for claim in report["claims"]] == ["supported", "contradicted"]
 
 
+def test_samples_are_compared_and_never_pass_for_a_source(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the policy looks at them; the line says what the verdict is worth."""
+    for number in range(3):
+        (files / f"again{number}.txt").write_text(f"I think: {RIGHT}", "utf-8")
+    samples = [part for number in range(3) for part in ("--sample", f"again{number}.txt")]
+    asked = policy(files, consistency="{when: no_evidence}")
+    code, out, _ = run(capsys, "--text", RIGHT, *samples, "--policy", asked)
+    said = " ".join(out.split())
+    assert code == 0
+    assert "c1 consistent" in said
+    assert "consistent with 3 samples (not checked against a source)" in said
+    assert "3 samples, 1 distinct" in said
+    code, _, err = run(capsys, "--text", RIGHT, *samples)
+    assert code == 2
+    assert "never looks at samples" in err
+
+
 def test_every_json_key_is_documented() -> None:
     """In cli.md."""
     text = (ROOT / "guardrails" / "docs" / "cli.md").read_text("utf-8")
