@@ -72,7 +72,7 @@ class ConsistencyRules(_Table):
     samples: Samples = 10
     min_samples: Samples = 3
     step: Samples = 2
-    level: Level = 0.1
+    level: Level = 0.2
     support: Share = 0.7
     unsupported: Share = 0.4
     grey: Band = (0.3, 0.7)
@@ -165,7 +165,7 @@ class ConsistencyChanges(_Changes):
     samples: Samples = 10
     min_samples: Samples = 3
     step: Samples = 2
-    level: Level = 0.1
+    level: Level = 0.2
     support: Share = 0.7
     unsupported: Share = 0.4
     grey: Band = (0.3, 0.7)

@@ -337,7 +337,7 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_digest_is_pinned() -> None:
     """The digest of a policy does not change between releases without being noticed."""
     assert Policy(name="pinned").digest == (
-        "v1:b2:cf0cd1721c4beaf08f6d5bc65b6bb04b5d4ab00cb90a32022fdfcc91a1d42721"
+        "v1:b2:ee49e6977cd2551e43574324e10001b585ecbda157a5a955d9d7602821f11575"
     )
 
 

@@ -71,6 +71,9 @@ def test_the_tables_hold_what_the_samples_say(tmp_path: Path) -> None:
     row = tables["Agreement with labels"][-1]
     assert (row["system"], row["n"]) == ("nli", 6)
     assert row["nonfact"] == row["fact"] == row["auroc"] == 1.0
+    calls = tables["Decisions"][0]
+    assert (calls["called supported"], calls["rightly"]) == (2, 1.0)
+    assert (calls["called unsupported"], calls["rightly so"]) == (2, 1.0)
     assert all(row["same"] == 1.0 for row in tables["Stopping early"])
     assert any(row["used"] < 1.0 for row in tables["Stopping early"])
     (pairs,) = tables["Pairs an answer"]

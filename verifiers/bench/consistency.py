@@ -8,11 +8,12 @@ list of texts), and optionally ``passage`` (the answer), ``question``, ``fine_la
 ``baselines`` (scores others gave, by name). Where the samples are elsewhere, ``--samples`` names a
 file of objects with ``question`` and ``text``, one a sample, in order.
 
-Three tables:
+Four tables:
 
 * **Agreement with labels.** For each scorer and number of samples: AUC-PR of finding unsupported
   and supported sentences, AUROC, and the correlation of passage means with human passage scores,
   as Manakul, Liusie and Gales (EMNLP 2023) report them; with the baselines on the same sentences.
+* **Decisions.** What claims without sources become with all samples, and how often that is right.
 * **Stopping early.** The share of decisions equal to those of all samples, the share of samples
   the claims took in, and the share an answer needed until its last claim was settled.
 * **Pairs an answer.** Of the model: without stopping, with it, and without repetition.
@@ -238,6 +239,29 @@ def agreement(
     return rows
 
 
+def decisions_row(
+    answers: Sequence[Answer],
+    whole: Mapping[str, Measured],
+    at: ConsistencyThresholds,
+    size: int,
+) -> dict[str, float | int]:
+    """How many sentences each verdict gets, and what share of them people agree with."""
+    given = [
+        (decision(whole[a.group].scores[size][one.claim.id], at), one.supported)
+        for a in answers
+        for one in a.sentences
+    ]
+    good = [label for said, label in given if said == "supported"]
+    bad = [not label for said, label in given if said == "unsupported"]
+    return {
+        "sentences": len(given),
+        "called supported": len(good),
+        "rightly": float(np.mean(good)) if good else float("nan"),
+        "called unsupported": len(bad),
+        "rightly so": float(np.mean(bad)) if bad else float("nan"),
+    }
+
+
 def stopping_row(
     answers: Sequence[Answer],
     whole: Mapping[str, Measured],
@@ -332,15 +356,18 @@ def run(
             found[scorer][answer.group] = measure(verifier, answer, scorer, sizes)
             sys.stderr.write(f"\r{scorer.value}: {done} of {len(answers)} ")
     cap = max(sizes)
+    decided: list[dict[str, Any]] = []
     stops: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     for scorer in scorers:
         for support, unsupported in CUTS:
+            at = ConsistencyThresholds(support, unsupported)
+            calls = decisions_row(answers, found[scorer], at, cap)
+            chosen = {"support": support, "unsupported": unsupported}
+            decided.append({"scorer": scorer.value, **chosen, **calls})
             for level in LEVELS:
-                at = ConsistencyThresholds(support, unsupported)
                 row = stopping_row(answers, found[scorer], at, Stopping(cap, step, level))
-                cuts = {"support": support, "unsupported": unsupported, "level": level}
-                stops.append({"scorer": scorer.value, **cuts, **row})
+                stops.append({"scorer": scorer.value, **chosen, "level": level, **row})
         counted = [
             pairs_of(verifier, a, scorer, ConsistencyThresholds(*CUTS[0]), Stopping(cap, step))
             for a in answers
@@ -359,6 +386,7 @@ def run(
     return {
         "Agreement with labels": agreement(answers, found),
         "Agreement with labels, groups not looked at": agreement(held, found),
+        "Decisions": decided,
         "Stopping early": stops,
         "Pairs an answer": pairs,
     }

@@ -9,8 +9,9 @@
     entailment, so that a sample that merely does not say what the claim says counts against it
     too: a made-up detail is mostly absent from the other samples and seldom contradicted by
     them. And what contradicts takes away from it: the strongest contradiction of a sentence in
-    full, numbers, dates and names that the sample states otherwise by half their share:
-    ``entailment x (1 - contradiction) x (1 - otherwise / 2)``.
+    full, numbers, dates and names that the sample states otherwise by half their share. The
+    score is the geometric mean of the two, ``entailment`` and
+    ``(1 - contradiction) x (1 - otherwise / 2)``.
 ``semantic_entropy``
     Whether the sample says the same as the claim: entailment both ways, each text read with the
     question before it. From a longer sample the sentences nearest to the claim are taken.
@@ -23,6 +24,7 @@ Scores are in [0, 1] and each depends on the claim and one sample alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -134,7 +136,8 @@ class Support:
         own = facts(claim.text, known=self._question)
         said = [stated(fact, text) is Stated.OTHER for fact in own]
         otherwise = sum(said) / len(said) if said else 0.0
-        return Heard(best * (1.0 - against) * (1.0 - otherwise / 2), against)
+        left = max(0.0, 1.0 - against) * (1.0 - otherwise / 2)
+        return Heard(math.sqrt(best * left), against)
 
 
 class Meaning:

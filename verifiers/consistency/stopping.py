@@ -67,7 +67,7 @@ class Stopping:
 
     cap: int = 10
     step: int = 2
-    level: float = 0.1
+    level: float = 0.2
 
     def __post_init__(self) -> None:
         if self.cap < 1 or self.step < 1 or not 0.0 <= self.level < 1.0:
