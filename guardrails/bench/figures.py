@@ -154,7 +154,7 @@ def _of(
     cells: Sequence[Cell], scenario: str, clients: int, stream: object, target: str
 ) -> list[Cell]:
     wanted = (scenario, clients, stream, target)
-    return [c for c in cells if (c.scenario, c.clients, c.stream, c.target) == wanted and c.last]
+    return [c for c in cells if (c.scenario, c.clients, c.stream, c.target) == wanted]
 
 
 def _pooled(cells: Sequence[Cell], name: str) -> dict[str, float] | None:
@@ -172,7 +172,7 @@ def _added(cells: Sequence[Cell], base: Mapping[int, Cell], name: str, share: fl
             - percentile(getattr(base[cell.round], name), share)
         )
         for cell in cells
-        if cell.round in base
+        if cell.round in base and cell.last and base[cell.round].last
     )
 
 

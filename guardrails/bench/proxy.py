@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrails.bench.figures import Cell, compared, summarised, table
-from guardrails.bench.load import Target, ask, connected, run
+from guardrails.bench.load import Sample, Target, Wrong, ask, connected, run
 from guardrails.bench.processes import stage, straight
 from guardrails.bench.provider import FAST, PACE_S, PACED
 from guardrails.bench.texts import facts, first_sentence, plain_answer
@@ -106,31 +106,38 @@ class Bench:
 
     async def checked(self, number: int, targets: Sequence[Target]) -> None:
         """Answers to a thousand words of sources, and when their first sentence arrives."""
-        for target in shuffled(targets):
-            samples, waits = [], []
+        for target, stream in itertools.product(shuffled(targets), (False, True)):
+            samples: list[Sample] = []
+            waits: list[float] = []
+            errors = 0
             async with connected(1) as session:
                 for _ in range(self._options.requests):
                     which = next(self._numbers)
-                    wanted = first_sentence(facts(which)[1])
-                    body = checked_body(which, stream=True)
-                    sample = await ask(session, target, body, wanted=wanted)
-                    async with session.get(f"{self._provider}/sent/{which}") as told:
-                        sent = await told.json()
+                    wanted = first_sentence(facts(which)[1]) if stream else None
+                    body = checked_body(which, stream=stream)
+                    try:
+                        sample = await ask(session, target, body, wanted=wanted)
+                    except Wrong:
+                        errors += 1
+                        continue
                     samples.append(sample)
-                    if sample.sentence is not None:
-                        waits.append(sample.sentence - sent)
+                    if stream and sample.sentence is None:
+                        errors += 1
+                    elif sample.sentence is not None:
+                        async with session.get(f"{self._provider}/sent/{which}") as told:
+                            waits.append(sample.sentence - await told.json())
             self.cells.append(
                 Cell(
                     "1,000 words",
                     target.name,
                     1,
-                    True,
+                    stream,
                     number,
                     tuple(sample.first for sample in samples),
                     tuple(sample.last for sample in samples),
                     tuple(waits),
-                    rate=len(samples) / sum(sample.last for sample in samples),
-                    errors=len(samples) - len(waits),
+                    rate=len(samples) / (sum(sample.last for sample in samples) or 1.0),
+                    errors=errors,
                 )
             )
 
