@@ -56,7 +56,10 @@ def summarised(cells: Sequence[Cell], *, base: str = "straight") -> list[dict[st
     what a whole round had to bear does not count.
     """
     rows: list[dict[str, Any]] = []
-    for key in dict.fromkeys((c.scenario, c.clients, c.stream, c.target) for c in cells):
+    names = list(dict.fromkeys(cell.target for cell in cells))
+    order = {name: place for place, name in enumerate(sorted(names, key=lambda n: n != base))}
+    keys = dict.fromkeys((c.scenario, c.clients, c.stream, c.target) for c in cells)
+    for key in sorted(keys, key=lambda k: (*k[:3], order[k[3]])):
         scenario, clients, stream, target = key
         own = _of(cells, *key)
         them = {cell.round: cell for cell in _of(cells, scenario, clients, stream, base)}

@@ -159,13 +159,7 @@ class Stage:
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(config))
         child = self._start(
-            [
-                "/usr/bin/env",
-                f"GROUNDRAIL_CONFIG={path}",
-                *(sys.executable, "-m", "uvicorn", "--factory", "guardrails.proxy.app:create_app"),
-                *("--host", "127.0.0.1", "--port", str(port), "--no-access-log"),
-                *("--log-level", "warning"),
-            ],
+            [sys.executable, "-m", "guardrails.cli", "proxy", "--config", str(path)],
             name,
             url=f"http://127.0.0.1:{port}",
         )

@@ -222,7 +222,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="does it run at all: no figures")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.rounds, options.seconds, options.requests, options.clients = 1, 0.3, 2, [1, 2]
+        options.rounds, options.seconds, options.requests, options.clients = 1, 0.3, 1, [1, 2]
     return options
 
 

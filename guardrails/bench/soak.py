@@ -32,7 +32,9 @@ from guardrails.bench.proxy import QUESTION, machine, plain_body
 from guardrails.bench.texts import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    Kind = Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]
 
 _SOURCE_WORDS: Final = 100
 _SAMPLE_S: Final = 1.0
@@ -42,6 +44,7 @@ _RSS_SLACK_KIB: Final = 6 * 1024
 _SLACK: Final = 3
 _TASKS: Final = re.compile(r"^groundrail_tasks (\S+)$", re.MULTILINE)
 _BUSY: Final = "HTTP 429"
+_WAIT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Soak:
         self._base = url
         self._numbers = itertools.count(random.SystemRandom().randrange(10**9))
         self._chance = random.Random(1)  # noqa: S311 - which request comes next
-        self._kinds: list[tuple[Callable[[aiohttp.ClientSession], Awaitable[Any]], float]] = [
+        self._kinds: list[tuple[Kind, float]] = [
             (self._checked_stream, 0.35),
             (self._checked_whole, 0.2),
             (self._plain_stream, 0.15),
@@ -128,25 +131,33 @@ class Soak:
             (self._nonsense, 0.05),
         ]
 
+    async def each_once(self) -> None:
+        """One request of each kind, so that what is made on first use is there."""
+        async with connected(2) as session:
+            for kind, _ in self._kinds:
+                await self._count(kind, session)
+
     async def client(self, until: float) -> None:
         """Ask again and again."""
         functions, weights = zip(*self._kinds, strict=True)
         async with connected(2) as session:
             while time.monotonic() < until:
-                kind = self._chance.choices(functions, weights)[0]
-                name = kind.__name__.strip("_")
-                try:
-                    await kind(session)
-                except Wrong as error:
-                    if str(error) == _BUSY:  # overload is told, and is no fault
-                        self.done["told to wait"] += 1
-                        await asyncio.sleep(0.5)
-                        continue
-                    self.errors[f"{name}: {error}"] += 1
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    self.errors[f"{name}: {type(error).__name__}"] += 1
-                else:
-                    self.done[name] += 1
+                await self._count(self._chance.choices(functions, weights)[0], session)
+
+    async def _count(self, kind: Kind, session: aiohttp.ClientSession) -> None:
+        name = kind.__name__.strip("_")
+        try:
+            await kind(session)
+        except Wrong as error:
+            if str(error) != _BUSY:
+                self.errors[f"{name}: {error}"] += 1
+                return
+            self.done["told to wait"] += 1  # overload is told, and is no fault
+            await asyncio.sleep(_WAIT_S)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.errors[f"{name}: {type(error).__name__}"] += 1
+        else:
+            self.done[name] += 1
 
     def _body(self, model: str, *, stream: bool) -> dict[str, Any]:
         number = next(self._numbers)
@@ -208,9 +219,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             )
         )
         soak = Soak(target, child.url)
-        for kind, _ in soak._kinds:  # noqa: SLF001 - ours: each once, so that pools are there
-            async with connected(2) as session:
-                await kind(session)
+        await soak.each_once()
         idle = await asyncio.to_thread(look, child.pid, child.url, time.monotonic())
         began = time.monotonic()
         until = began + options.seconds
