@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from guardrails.scripted_streams import Wire, events_of, message_response, responses_response
+from guardrails.scripted_streams import events_of, message_response, responses_response
 from guardrails.testing import chat_response
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Stream:
 
 Scripted = str | Mapping[str, Any] | Status | Raw | Cut | Slow | Stream
 Handler = Callable[[Mapping[str, Any]], Scripted]
+Wire = Literal["chat", "responses", "messages"]
 
 
 @dataclass(slots=True)

@@ -111,6 +111,12 @@ def params_of(call: Call) -> dict[str, Any]:
     }
 
 
+def wants_usage(call: Call) -> bool:
+    """Whether a stream of chat completions is to end with its usage."""
+    options = call.body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
 def attempt(call: Call, followup: Followup | None) -> JSON:
     """The request of one attempt that is not streamed: what was wrong as its last message."""
     body = {key: value for key, value in call.body.items() if key not in _STREAMING}

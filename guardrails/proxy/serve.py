@@ -27,10 +27,13 @@ from guardrails.proxy.protocols import (
     params_of,
     read_call,
     refuse,
+    wants_usage,
 )
 from guardrails.proxy.shown import body_of, headers_of
 from guardrails.proxy.upstream import JSON, PROVIDER_KEY_HEADER, Answer, UpstreamFailed, Wire
+from guardrails.proxy.wire import DONE, encode
 from guardrails.report import Entry
+from guardrails.streaming.replay import events_of
 from verifiers.errors import GroundrailError
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GONE: Final = 499
+_REPLACED: Final = frozenset({"content-type", "retry-after"})
 _KEY_HEADERS: Final = ("x-api-key", "authorization")
 
 
@@ -137,9 +141,30 @@ async def _guarded(request: Request, work: _Work) -> Response:
     response = refuse(call, dict(guarded.response), guarded.reports)
     response.pop("guardrails", None)  # only ours says what was checked
     told = body_of(guarded.reports, asked.report)
+    headers = {**headers, **headers_of(guarded.reports)}
+    if call.stream:
+        return _replayed(call, response, told, headers)
     if told is not None:
         response["guardrails"] = told
-    return json_response(response, {**headers, **headers_of(guarded.reports)})
+    return json_response(response, headers)
+
+
+def _replayed(
+    call: Call, response: JSON, told: JSON | None, headers: Mapping[str, str]
+) -> Response:
+    """A decided answer as a stream, the report on its last event."""
+    events = events_of(response, cut=_whole, usage=wants_usage(call))
+    if told is not None:
+        events[-1] = {**events[-1], "guardrails": told}
+    written = [encode(event, call.wire) for event in events]
+    if call.wire == "chat":
+        written.append(DONE)
+    kept = {key: value for key, value in headers.items() if key not in _REPLACED}
+    return Response(b"".join(written), 200, kept, "text/event-stream")
+
+
+def _whole(text: str) -> list[str]:
+    return [text] if text else []
 
 
 def make_job(guard: Guard, call: Call, asked: Asked) -> Job:
@@ -182,7 +207,7 @@ def json_response(
     body: JSON, headers: Mapping[str, str] | None = None, status: int = 200
 ) -> Response:
     """JSON with these headers beside it."""
-    kept = {k: v for k, v in (headers or {}).items() if k not in {"content-type", "retry-after"}}
+    kept = {key: value for key, value in (headers or {}).items() if key not in _REPLACED}
     return Response(orjson.dumps(body), status, kept, "application/json")
 
 

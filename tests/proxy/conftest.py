@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from guardrails.proxy.deployments import read_deployments
+from guardrails.proxy.providers import Providers
+from guardrails.proxy.testing import Served
+from guardrails.scripted_provider import ScriptedProvider
 from guardrails.settings import Settings
 from guardrails.testing import ScriptedLLM, ScriptedVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from fastapi import FastAPI
 
@@ -36,3 +42,43 @@ def make_app() -> Callable[..., FastAPI]:
         return create_app(settings, **options)
 
     return make
+
+
+POLICIES = {
+    "refuse": "name: refuse\nextends: strict\non_unsupported: refuse\non_no_evidence: refuse\n",
+    "again": "name: again\nextends: strict\non_unsupported: regenerate\nafter_attempts: refuse\n",
+    "redact": "name: redact\nextends: balanced\non_unsupported: redact\non_contradicted: redact\n",
+}
+
+
+@pytest.fixture
+def serving(
+    tmp_path: Path, make_settings: Callable[..., Settings], make_app: Callable[..., Any]
+) -> Callable[..., Any]:
+    """A proxy before a scripted provider: ``with serving(script) as (url, provider):``."""
+    rules = []
+    for name, text in POLICIES.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        rules.append({"model": f"by-{name}", "policy": str(tmp_path / f"{name}.yaml")})
+    rules += [{"model": "unchecked", "policy": "none"}, {"model": "blind", "from_messages": False}]
+
+    @contextmanager
+    def serve(script: Any, *, params: Any = None, **proxy: Any) -> Iterator[tuple[str, Any]]:
+        with ScriptedProvider(script) as provider:
+            base = provider.url
+            entries = [
+                ("*", {"model": "openai/*", "api_base": base, "api_key": "sk-real"}),
+                (
+                    "claude",
+                    {"model": "anthropic/c", "api_base": base.removesuffix("/v1"), "api_key": "sk"},
+                ),
+            ]
+            listed = [
+                {"model_name": n, "litellm_params": {**p, **(params or {})}} for n, p in entries
+            ]
+            upstream = Providers(read_deployments({"model_list": listed}, {}))
+            settings = make_settings(**{"auth": "off", "routes": rules, **proxy})
+            with Served(make_app(settings, upstream=upstream)) as served:
+                yield served.url, provider
+
+    return serve

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -16,7 +15,7 @@ import pytest
 from guardrails.proxy.deployments import read_deployments
 from guardrails.proxy.providers import Providers
 from guardrails.proxy.testing import Served
-from guardrails.scripted_provider import Pause, ScriptedProvider, Status, Stream
+from guardrails.scripted_provider import Pause, Status, Stream
 from guardrails.scripted_streams import message_response, responses_response
 from guardrails.settings import Settings
 from guardrails.testing import chat_response, chat_responses
@@ -33,45 +32,6 @@ TOOL = {
     "type": "function",
     "function": {"name": "look", "arguments": '{"city": "Paris"}'},
 }
-
-POLICIES = {
-    "refuse": "name: refuse\nextends: strict\non_unsupported: refuse\non_no_evidence: refuse\n",
-    "again": "name: again\nextends: strict\non_unsupported: regenerate\nafter_attempts: refuse\n",
-    "redact": "name: redact\nextends: balanced\non_unsupported: redact\non_contradicted: redact\n",
-}
-
-
-@pytest.fixture
-def serving(
-    tmp_path, make_settings: Callable[..., Settings], make_app: Callable[..., Any]
-) -> Callable[..., Any]:
-    """A proxy before a scripted provider: ``with serving(script) as (url, provider):``."""
-    rules = []
-    for name, text in POLICIES.items():
-        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
-        rules.append({"model": f"by-{name}", "policy": str(tmp_path / f"{name}.yaml")})
-    rules += [{"model": "unchecked", "policy": "none"}, {"model": "blind", "from_messages": False}]
-
-    @contextmanager
-    def serve(script: Any, *, params: Any = None, **proxy: Any) -> Iterator[tuple[str, Any]]:
-        with ScriptedProvider(script) as provider:
-            base = provider.url
-            entries = [
-                ("*", {"model": "openai/*", "api_base": base, "api_key": "sk-real"}),
-                (
-                    "claude",
-                    {"model": "anthropic/c", "api_base": base.removesuffix("/v1"), "api_key": "sk"},
-                ),
-            ]
-            listed = [
-                {"model_name": n, "litellm_params": {**p, **(params or {})}} for n, p in entries
-            ]
-            upstream = Providers(read_deployments({"model_list": listed}, {}))
-            settings = make_settings(**{"auth": "off", "routes": rules, **proxy})
-            with Served(make_app(settings, upstream=upstream)) as served:
-                yield served.url, provider
-
-    return serve
 
 
 def post(url: str, path: str, body: Any, **headers: str) -> httpx.Response:
