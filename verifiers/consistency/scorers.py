@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     Windows = Callable[[str, Claim], tuple[Sequence[Window], int]]
     Sentences = Callable[[str], Sequence[Span]]
 
+# Characters of the longest question that is read before a text; a longer one is no question but a
+# whole prompt, and would leave no room.
+_LONGEST_QUESTION = 400
 # Entailment from which a text counts as saying what another says.
 ENTAILS = 0.5
 
@@ -102,6 +105,12 @@ class Scorer(Protocol):
         ...
 
 
+def _before(question: str | None) -> str:
+    """What is put before a text that is read together with the question."""
+    asked = (question or "").strip()
+    return f"{asked} " if 0 < len(asked) <= _LONGEST_QUESTION else ""
+
+
 class Support:
     """The scorer ``nli``."""
 
@@ -112,6 +121,7 @@ class Support:
         """Read samples in ``windows`` that fit the model beside the claim."""
         self._windows = windows
         self._question = question or ""
+        self._given = _before(question)
 
     def judges(self, claim: Claim) -> bool:  # noqa: ARG002 - the port
         """Always."""
@@ -120,7 +130,9 @@ class Support:
     def ask(self, claim: Claim, text: str, earlier: Sequence[str]) -> Asked:  # noqa: ARG002 - the port
         """One pair a window."""
         chosen, total = self._windows(text, claim)
-        pairs = tuple(Pair(window.text, claim.hypothesis) for window in chosen)
+        # "1912." says something only as an answer.
+        given = self._given if total == 1 else ""
+        pairs = tuple(Pair(given + window.text, claim.hypothesis) for window in chosen)
         return Asked(pairs, len(chosen), total)
 
     def hear(
@@ -149,7 +161,7 @@ class Meaning:
         """Compare statements given ``question``; samples with each other where ``mutual``."""
         self.clusters = mutual
         self._sentences = sentences
-        self._given = f"{question.strip()} " if question and question.strip() else ""
+        self._given = _before(question)
         self._known: dict[tuple[str, str], str] = {}
 
     def judges(self, claim: Claim) -> bool:  # noqa: ARG002 - the port

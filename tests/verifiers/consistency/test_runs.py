@@ -426,3 +426,24 @@ def test_entropy_can_be_left_out(engine: NLIEngine, fake: ScriptedScorer) -> Non
             assert (result.entropy is not None) is wanted
             assert result.score == pytest.approx(1 / 3)
     assert asked == [12, 6]
+
+
+@pytest.mark.parametrize("scorer", [ScorerName.NLI, ScorerName.SEMANTIC_ENTROPY])
+@pytest.mark.parametrize(("words", "read"), [(8, True), (500, False)])
+def test_short_samples_are_read_with_a_question_not_with_a_prompt(
+    verifier: ConsistencyVerifier, fake: ScriptedScorer, scorer: ScorerName, words: int, read: bool
+) -> None:
+    """A bare value means something only as an answer; a long prompt would leave no room for it."""
+    asked = f"{'well ' * words}how tall is it?"
+    run = verifier.open(
+        answer=ANSWER,
+        claims=[claim()],
+        question=asked,
+        scorer=scorer,
+        thresholds=AT,
+        stopping=ALL,
+    )
+    run.add([Sample("40 m")])
+    assert isinstance(run.result()["c1"], Consistency)
+    premises = [pair.premise for batch in fake.batches for pair in batch]
+    assert any(asked in premise for premise in premises) is read
