@@ -27,7 +27,9 @@ _JOINED: Final = {
 class AnthropicShape:
     """One stream of Messages. Its only lane is 0."""
 
-    def __init__(self, *, reasoning: Kind = Kind.HELD) -> None:
+    ordered = True  # blocks and items stay where they are
+
+    def __init__(self, *, reasoning: Kind = Kind.ALOUD) -> None:
         """Make one.
 
         Args:

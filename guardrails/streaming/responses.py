@@ -31,7 +31,9 @@ def _key(event: Event) -> Key:
 class ResponsesShape:
     """One stream of Responses. Its only lane is 0."""
 
-    def __init__(self, *, reasoning: Kind = Kind.HELD) -> None:
+    ordered = True  # blocks and items stay where they are
+
+    def __init__(self, *, reasoning: Kind = Kind.ALOUD) -> None:
         """Make one.
 
         Args:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TEXT = "text"  # answer text: once it was decided
     ORDERED = "ordered"  # in its place, behind the text before it
     HELD = "held"  # in its place, but only once its lane was decided as a whole
+    ALOUD = "aloud"  # as HELD, and dropped when words of the answer were withheld
     END = "end"  # ends a lane or the stream: after everything else
 
 

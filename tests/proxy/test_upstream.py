@@ -164,6 +164,19 @@ def test_a_stream_that_does_not_end_well_is_an_error(tail: list[Any]) -> None:
     assert found == begun
 
 
+def test_proxies_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every HTTP client does; an address that is to be spoken to directly is."""
+    with ScriptedProvider(["Paris."]) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        answer = run(providers("http://provider.invalid/v1"), lambda u: u.call("chat", CHAT, {}))
+        assert proxy.paths == ["http://provider.invalid/v1/chat/completions"]
+        assert answer.response["choices"][0]["message"]["content"] == "Paris."
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with ScriptedProvider(["Lyon."]) as provider:
+            run(providers(provider.url), lambda u: u.call("chat", CHAT, {}))
+        assert len(proxy.paths) == 1
+
+
 def test_nobody_listens() -> None:
     """A refused connection is an error of its own, and no status of the provider's."""
     with pytest.raises(UpstreamFailed) as failed:

@@ -63,7 +63,7 @@ def through(
                 if not (closed and piece.lane == 0):
                     ends.append(piece)
                 continue
-            if closed or (drop_held and piece.kind is Kind.HELD):
+            if closed or (drop_held and piece.kind in {Kind.HELD, Kind.ALOUD}):
                 continue
             if piece.kind is not Kind.TEXT:
                 out += outlet.send(piece.event)
@@ -251,7 +251,7 @@ def test_events_nobody_knows_wait_for_the_whole_answer(event: Event) -> None:
 
 def test_reasoning_goes_out_at_once_only_where_that_is_said() -> None:
     """It may repeat what is withheld."""
-    for kind in (Kind.HELD, Kind.ORDERED):
+    for kind in (Kind.ALOUD, Kind.ORDERED):
         message = AnthropicShape(reasoning=kind)
         start = {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}}
         assert message.split(start)[0].kind is kind
