@@ -224,8 +224,8 @@ def group_lines(text: str, lines: Sequence[Span]) -> list[list[Span]]:
         if index:
             before = lines[index - 1]
             width = max(width, before.end - before.start)
-            trail = text[before.end : before.end + 2]
-            if not _hard(before.of(text) + trail.rstrip("\r\n"), line.of(text), width):
+            trail = _LINE.split(text[before.end : before.end + 2], maxsplit=1)[0]
+            if not _hard(before.of(text) + trail, line.of(text), width):
                 groups[-1].append(line)
                 continue
         groups.append([line])
@@ -287,12 +287,9 @@ def breaks(before: str, following: str, width: int, *, whole: bool) -> bool | No
         whole: Whether ``following`` is there whole.
     """
     head = following.lstrip()
-    if not whole:
-        if not head:
-            return None
-        if not head[0].islower() and len(head.split(maxsplit=1)) == 1 and not head[-1].isspace():
-            return None
-    return _hard(before, following, width)
+    if not whole and not head[:1].islower() and len(head.split(maxsplit=1)) < 2:  # noqa: PLR2004
+        return None  # the first word may go on, or be all there is
+    return _hard(before, head.rstrip(), width)
 
 
 def split(text: str, *, lines: bool = True) -> list[Span]:

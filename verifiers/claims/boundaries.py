@@ -29,7 +29,6 @@ from verifiers.claims.lines import (
     Start,
     content_of,
     is_code,
-    is_separator,
     is_table,
     may_head_table,
     start_of,
@@ -131,11 +130,17 @@ class Boundaries:
                 self._last = place
                 self._found.append(place)
 
+    def _ends(self, run: Run, places: Sequence[int]) -> None:
+        """Ends of sentences, but for those before which a line would be another kind of block."""
+        for place in places:
+            if not any(line.changes(place) for line in run.doubtful):
+                self._give([place])
+
     def _close(self) -> None:
         """The open block ends with the last line."""
         run, self._run = self._run, None
         if run is not None:
-            self._give(run.unit.finish())
+            self._ends(run, run.unit.finish())
         if run is not None or self._indented:
             self._indented = False
             self._give([self._end])
@@ -179,7 +184,7 @@ class Boundaries:
         """A line is there whole."""
         head, self._head = self._head, None
         if head is not None and is_table(head.content, line.content):
-            self._open_table(head, line)
+            self._open_table(line)
             return
         if head is not None:
             self._text(head, whole=True)
@@ -237,13 +242,11 @@ class Boundaries:
         self._fresh = False
         self._give([self._end])
 
-    def _open_table(self, head: Line, line: Line) -> None:
+    def _open_table(self, line: Line) -> None:
         self._close()
         self._table = True
         self._fresh = False
-        self._note(head)
-        if not is_separator(line.content):
-            self._give([self._end])
+        # Not the head alone: without its second line it would not be one.
         self._single(line)
 
     # ------------------------------------------------------------------ running text
@@ -256,7 +259,7 @@ class Boundaries:
         if run is None:
             return  # it was a block of its own
         if not whole:
-            self._give(run.unit.ends())
+            self._ends(run, run.unit.ends())
             return
         content = line.content
         skip = content_of(content, start_of(content, whole=True)) if line.began == "run" else 0
@@ -269,7 +272,7 @@ class Boundaries:
             run.before = said + (line.text + line.end)[behind : behind + 2].rstrip("\r\n")
         run.gap = line.end
         self._note(line)
-        self._give(run.unit.ends())
+        self._ends(run, run.unit.ends())
 
     def _join(self, line: Line, *, whole: bool) -> bool:
         """Give a line to the unit it belongs to. False when that does not show yet."""
@@ -291,13 +294,13 @@ class Boundaries:
             if hard is None:
                 return False
             if hard:
-                self._give(run.unit.finish())
+                self._ends(run, run.unit.finish())
                 self._give([self._end])
                 run.unit = self._unit(line, 0)
             else:
                 run.unit.line(run.gap + line.text, len(run.gap) + line.offset)
             line.began = "line"
-        line.joined = True
+        run.take(line)
         self._fresh = False
         return True
 
@@ -318,7 +321,8 @@ class Boundaries:
             return True
         self._run = Run(self._unit(line, content_of(content, kind)), quoted=line.quoted)
         line.began = "run"
-        line.joined = True
+        line.code = kind is Start.TEXT and self._fresh and bool(INDENTED.match(content))
+        self._run.take(line)
         self._fresh = False
         return True
 
@@ -331,6 +335,7 @@ class Boundaries:
         """A line that was read as text may head a table: no sentence in it has ended."""
         if line.joined and self._run is not None:
             line.joined = False
+            self._run.doubtful = [known for known in self._run.doubtful if known is not line]
             if line.began == "run":
                 self._run = None
             else:
@@ -343,7 +348,7 @@ class Boundaries:
             if self._run is not None:
                 self._run.unit.more(new)
                 if not line.barred:
-                    self._give(self._run.unit.ends())
+                    self._ends(self._run, self._run.unit.ends())
             return
         if self._fence or self._table or self._head is not None or line.held or line.barred:
             return
@@ -370,5 +375,6 @@ class Boundaries:
         if line.early or self._run is None or self._run.empty:
             return
         line.early = True
+        self._ends(self._run, self._run.unit.ends())
         if head.isalnum() and self._run.unit.stands(head):
             self._give([self._end])

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import re
 
-from verifiers.claims.finder import LONGEST_LABEL
+from verifiers.claims.finder import LINES, LONGEST_LABEL
 from verifiers.claims.inline import TAG, TAG_BEGUN
 from verifiers.types import Span
 
 _LONGEST_PAREN = 160
 _LONGEST_CODE = 402
 _LONGEST_TAG = 12_000
-_SIGN = re.compile(r"[\[\]()【】\n\r]")
+_SIGN = re.compile(r"[\[\]()【】\n]")
 _TARGET = re.compile(r"\(<?(?:[^()\s]|\([^()\s]*\))*>?(?:[ \t]+\"[^\"\n]*\")?\)")
 _TARGET_BEGUN = re.compile(
     r"\(<?(?:[^()\s]|\([^()\s]*\))*(?:\([^()\s]*|>?(?:[ \t]+(?:\"[^\"\n]*\"?)?)?)$"
 )
 _CODE = re.compile(r"(`{1,2})(?!`)[^`\n]{1,400}?\1(?!`)")
 _LINK_BEGUN = re.compile(r"<[^\s<>]*$")
+_LONGEST_TAIL = 1_000
 # What the next character may change the meaning of.
 _TAIL = re.compile(r"(?:[*_~`\\!]+|-{1,2}|&[#\w]{0,9})$")
 
@@ -43,13 +44,14 @@ class Constructs:
             text: The stretch. It begins outside any construct.
             whole: Whether nothing follows on its last line.
         """
+        text = text.translate(LINES)
         self.closed: list[Span] = []
         self.opened = len(text)
         self._brackets(text)
-        line = max(text.rfind("\n"), text.rfind("\r")) + 1
+        line = text.rfind("\n") + 1
         self._code(text, line)
         self._tags(text, line)
-        tail = _TAIL.search(text, max(line, len(text) - 1_000))
+        tail = _TAIL.search(text, max(line, self.opened - _LONGEST_TAIL), self.opened)
         if tail:
             self._open(tail.start())
         if whole:
@@ -70,7 +72,8 @@ class Constructs:
             at, sign = match.start(), match.group()
             match sign:
                 case "[":
-                    squares.append(at)
+                    # "![" opens an image.
+                    squares.append(at - (text[at - 1 : at] == "!"))
                 case "(":
                     paren = at
                 case "【":
@@ -85,7 +88,7 @@ class Constructs:
                     if at - lens - 1 <= _LONGEST_PAREN:
                         self.closed.append(Span(lens, at + 1))
                     lens = -1
-                case "\n" | "\r":
+                case "\n":
                     squares, paren, lens = [], -1, -1
                 case _:
                     pass

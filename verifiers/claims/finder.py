@@ -32,6 +32,8 @@ _DEFINITION = re.compile(
     r"[ \t]+(?P<text>\S[^\n]*)$",
     re.MULTILINE,
 )
+# No marker reaches over a line end, of whatever kind.
+LINES = str.maketrans("\r\u2028\u2029", "\n\n\n")
 _LONGEST_RANGE = 20
 LONGEST_LABEL = 400  # characters, nested brackets included
 _LEAST_PROSE = 4  # words
@@ -252,7 +254,7 @@ def _blank_code(answer: str, code: Sequence[Span]) -> str:
         parts.append(re.sub(r"[^\n]", " ", span.of(answer)))
         at = span.end
     parts.append(answer[at:])
-    blank = "".join(parts)
+    blank = "".join(parts).translate(LINES)
     return re.sub(r"(`{1,2})(?!`)[^`\n]{1,400}?\1(?!`)", _keep_ids, blank)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from verifiers.claims.lines import QUOTE
+from verifiers.claims.lines import BOLD_LINE, FENCE, QUOTE, is_code
 
 if TYPE_CHECKING:
     from verifiers.claims.running import Running
 
+_DOUBTFUL = re.compile(r"\s*(?:\*\*|__|~~~|```)")
 _PATIENCE = 1_000  # characters of a line after which it is only looked at once it is whole
 
 
@@ -24,6 +26,7 @@ class Line:
         held: Whether it is not looked at again before it is whole.
         early: Whether the line before it was asked to end.
         fed: Whether its content went to the reader of JSON.
+        code: Whether it stands where indented code may.
     """
 
     def __init__(self, start: int) -> None:
@@ -36,12 +39,25 @@ class Line:
         self.held = False
         self.early = False
         self.fed = False
+        self.code = False
         self._parts: list[str] = []
 
     def more(self, text: str) -> None:
         """The line goes on."""
         self._parts.append(text)
         self.size += len(text)
+
+    def changes(self, place: int) -> bool:
+        """Whether the line, cut at an offset of the answer inside it, is another kind of block."""
+        size = place - self.start
+        if not 0 < size < self.size:
+            return False
+        content = self.text[self.offset : size]
+        return (
+            FENCE.match(content) is not None
+            or BOLD_LINE.match(content) is not None
+            or (self.code and is_code(content))
+        )
 
     def wait(self) -> None:
         """Do not look at a long line again before it is whole or belongs somewhere."""
@@ -81,6 +97,7 @@ class Run:
         width: Its longest line so far.
         before: The last line, with up to two characters behind it.
         gap: The line end behind that.
+        doubtful: Lines that would be something else if they ended earlier.
     """
 
     def __init__(self, unit: Running, *, quoted: bool) -> None:
@@ -90,3 +107,10 @@ class Run:
         self.width = 0
         self.before = ""
         self.gap = ""
+        self.doubtful: list[Line] = []
+
+    def take(self, line: Line) -> None:
+        """A line belongs to it."""
+        line.joined = True
+        if line.code or _DOUBTFUL.match(line.content):
+            self.doubtful.append(line)

@@ -73,11 +73,6 @@ def is_table(content: str, following: str) -> bool:
     return all(len(c) > len("||") and c[0] == "|" and c[-1] == "|" for c in edged)
 
 
-def is_separator(content: str) -> bool:
-    """Whether a line parts the head of a table from its rows."""
-    return SEPARATOR.match(content) is not None
-
-
 class Start(Enum):
     """What a line that is not blank may begin."""
 

@@ -32,10 +32,11 @@ _WAKES = re.compile(
     r"[.!?…‽]\S*\s|[.!?][A-Z][a-z]|[。！？｡︒؟۔।॥។።፧៕]"  # noqa: RUF001
     r"|&[#\w]{2,9};|[\U000e0020-\U000e007e]"
 )
+# What these mean depends on the next character.
+_LOOSE = "*_&<\\!`~"
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"
 # A longer stretch without an end is let go up to a place that nothing can reach back to.
 _LOOK = 60
-_TOKEN = re.compile(r"\S+$")
 _TIGHT = re.compile(r"\S*$")
 _CALM = re.compile(r"\s(?=\w)")
 _LONG = 8_192
@@ -47,15 +48,18 @@ class _Seen(NamedTuple):
 
     Attributes:
         ends: Where sentences end for certain.
-        rests: Where reading may start again, each with what stands in front.
+        rests: Where reading may start again, each with what stands in front and whether anything
+            was said before.
         limit: From here on nothing is certain yet.
         pending: Whether a mark waits for what follows.
+        word: Where the first word stands.
     """
 
     ends: set[int]
-    rests: dict[int, str]
+    rests: dict[int, tuple[str, bool]]
     limit: int
     pending: bool
+    word: int
 
 
 class Running:
@@ -80,6 +84,7 @@ class Running:
         self._said = False
         self._scanned = 0
         self._awake = False
+        self._most = _LONG
         self._last = -1
 
     def take_back(self) -> None:
@@ -113,10 +118,23 @@ class Running:
     def ends(self) -> list[int]:
         """Ends of sentences that became certain; offsets in the answer, in order."""
         if not self._awake:
-            self._awake = _WAKES.search(self._text, max(0, self._scanned)) is not None
-        if not self._awake and len(self._text) - self._scanned < _LONG:
+            self._awake = _WAKES.search(self._text, self._scanned) is not None
+        if not self._awake:
+            self._scanned = self._token(len(self._text))
+        if not self._awake and len(self._text) < self._most:
             return []
-        return self._settle(whole=False)
+        found = self._settle(whole=False)
+        # What cannot be let go yet is not looked at again before there is much more of it.
+        self._most = max(_LONG, 2 * len(self._text)) if len(self._text) >= _LONG else _LONG
+        return found
+
+    def _token(self, end: int) -> int:
+        """Where the last word before ``end`` begins."""
+        while end > self._scanned and self._text[end - 1].isspace():
+            end -= 1
+        while end > self._scanned and not self._text[end - 1].isspace():
+            end -= 1
+        return end
 
     def finish(self) -> list[int]:
         """The ends that are left, as nothing more follows. Without the end of the unit itself."""
@@ -137,7 +155,8 @@ class Running:
             text = self._before + view.text
             if not (self._said or _WORD.search(view.text)):
                 return False
-            last = next(reversed(list(rules.marks(f"{text} {head}"))), None)
+            marks = list(rules.marks(f"{text} {head}"))
+            last = marks[-1] if all(mark.settled for mark in marks) and marks else None
             if last is None or last.end != len(text) or not (last.ends and last.settled):
                 return False
             at = view.span(len(view.text) - 1, len(view.text)).end
@@ -167,7 +186,10 @@ class Running:
             spans.append((open_line.start, open_line.end))
         if not spans:
             return []
-        constructs = Constructs(self._text, whole=whole)
+        # A line that is complete closes what it opened, though its last word may be judged later.
+        constructs = Constructs(self._text, whole=whole or open_line is None)
+        known = min(constructs.opened, len(self._text))
+        spans = [(start, min(end, known)) for start, end in spans]
         seen = [
             self._read(resolver, spans, constructs, whole=whole) for resolver in self._resolvers
         ]
@@ -194,8 +216,9 @@ class Running:
         lead = len(self._before)
         text = self._before + view.text
         ends: set[int] = set()
-        rests: dict[int, str] = {}
+        rests: dict[int, tuple[str, bool]] = {}
         first = _WORD.search(view.text)
+        word = -1 if self._said else self._origin(view, first)
         said_at = -1 if self._said else first.start() if first else len(view.text)
         at_marker = 0
         pending = False
@@ -212,9 +235,10 @@ class Running:
             last = view.span(end - 1, end)
             after = view.span(following, following + 1)
             if after.start >= constructs.opened or not (mark.settled or whole):
-                return _Seen(ends, rests, last.start, pending=True)
+                return _Seen(ends, rests, last.start, pending=True, word=word)
             said = said_at < end
-            rests[after.start] = self._told(text, following + lead, after.start, said=said)
+            told = self._told(text, following + lead, after.start, said=said)
+            rests[after.start] = told, said
             if not mark.ends or not said:
                 continue
             place = last.end
@@ -225,10 +249,13 @@ class Running:
                 at_marker += 1
             while place < after.start and not self._text[place].isspace():
                 place += 1
-            if not constructs.inside(place) and not _joins(self._text[place : place + 1]):
+            if not constructs.inside(place) and not _torn(self._text, place):
                 ends.add(place)
         limit = min(constructs.opened, len(self._text))
-        return _Seen(ends, rests, limit + 1, pending=pending)
+        return _Seen(ends, rests, limit + 1, pending=pending, word=word)
+
+    def _origin(self, view: View, first: re.Match[str] | None) -> int:
+        return view.origin[first.start()] if first else len(self._text)
 
     def _told(self, text: str, at: int, raw: int, *, said: bool) -> str:
         """What a reader who starts at ``at`` must know of what stands before it."""
@@ -245,25 +272,26 @@ class Running:
         for other in seen[1:]:
             common &= set(other.rests)
         places = [p for p in common if p <= limit and not constructs.inside(p)]
-        self._awake = any(other.pending for other in seen)
-        kept = self._text.rstrip()
-        token = _TOKEN.search(kept, max(0, len(kept) - _REACH))
-        self._scanned = token.start() if token else len(kept)
+        self._awake = any(s.pending for s in seen)
+        self._scanned = 0
+        self._scanned = self._token(min(constructs.opened, len(self._text)))
         if places:
             at = max(places)
-            self._cut(at, seen[0].rests[at])
-        elif self._said and len(self._text) > _LONG:
+            before, said = min((s.rests[at] for s in seen), key=lambda rest: rest[1])
+            self._cut(at, before, said=said)
+        elif len(self._text) > _LONG:
             calm = _CALM.search(self._text, len(self._text) - _REACH)
-            if calm and calm.end() < limit and not constructs.inside(calm.end()):
-                self._cut(calm.end(), "x ")
+            said = calm is not None and all(s.word < calm.start() for s in seen)
+            if calm and said and calm.end() < limit and not constructs.inside(calm.end()):
+                self._cut(calm.end(), "x ", said=True)
 
-    def _cut(self, at: int, before: str) -> None:
+    def _cut(self, at: int, before: str, *, said: bool) -> None:
         spans = [(s, e) for s, e in self._spans if e > at]
         done = [(s, min(e, at)) for s, e in self._spans if s < at]
         if self._begin < at:
             done.append((self._begin, at))
         self._stressed = self._view(self._resolvers[0], done)[0].stressed
-        self._said = self._said or any(_WORD.search(self._text, s, e) for s, e in done)
+        self._said = said
         self._before = before
         self._spans = [(max(s, at) - at, e - at) for s, e in spans]
         self._begin = max(self._begin, at) - at
@@ -274,8 +302,12 @@ class Running:
         self._scanned = max(0, self._scanned - at)
 
 
-def _joins(char: str) -> bool:
-    """Whether a character belongs to the one before it."""
-    return bool(char) and (
-        char in _JOINERS or unicodedata.category(char)[0] == "M" or "\udc00" <= char <= "\udfff"
+def _torn(text: str, at: int) -> bool:
+    """Whether a cut at ``at`` would change how the characters on its sides are read."""
+    after = text[at : at + 1]
+    if not after or after.isspace():
+        return False
+    joins = (
+        after in _JOINERS or unicodedata.category(after)[0] == "M" or "\udc00" <= after <= "\udfff"
     )
+    return joins or text[at - 1] in _LOOSE
