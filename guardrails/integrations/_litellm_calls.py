@@ -187,3 +187,20 @@ def trusted_of(data: Mapping[str, Any]) -> dict[str, Any]:
             "}.",
         )
     return dict(said)
+
+
+def record_metadata(data: Mapping[str, Any], caller: Any, name: str | None) -> dict[str, str]:
+    """What to find a record by."""
+    found = {
+        "litellm_call_id": data.get("litellm_call_id"),
+        "litellm_route": getattr(caller, "request_route", None),
+        "guardrail": name,
+    }
+    return {key: value for key, value in found.items() if isinstance(value, str) and value}
+
+
+def cost_in(response: object) -> float | None:
+    """What LiteLLM says that an answer cost, in US dollars, or None."""
+    hidden = getattr(response, "_hidden_params", None)
+    cost = hidden.get("response_cost") if isinstance(hidden, dict) else None
+    return float(cost) if isinstance(cost, int | float) else None

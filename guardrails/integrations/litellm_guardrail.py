@@ -21,6 +21,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from fastapi import HTTPException
 from litellm._logging import verbose_proxy_logger
 from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.types.guardrails import GuardrailEventHooks, LitellmParams
@@ -29,11 +30,14 @@ from guardrails.client import Guard
 from guardrails.effects import Called
 from guardrails.engine import UNSET, Options
 from guardrails.errors import Blocked, ConfigInvalid
+from guardrails.gateway import provider_failed
 from guardrails.integrations._litellm_calls import (
     Answers,
     answers_of,
+    cost_in,
     messages_of,
     options_of,
+    record_metadata,
     refuse_modes,
     trusted_of,
 )
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
 
 # Answers decided for a deployment come by again on their way out of the proxy.
 _REMEMBERED: Final = 1024
+_SERVER_ERROR: Final = 500
+_QUOTED: Final = "Original Response"
 _HOOKS: Final = [GuardrailEventHooks.pre_call, GuardrailEventHooks.post_call]
 
 
@@ -114,6 +120,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
         super().__init_subclass__(**kwargs)
         for name in (
             "async_pre_call_hook",
+            "async_post_call_failure_hook",
             "async_post_call_success_hook",
             "async_post_call_streaming_iterator_hook",
         ):
@@ -173,12 +180,47 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
                     "set groundrail.unseen to allow.",
                 ),
             )
+        if not isinstance(data.get("stream"), bool | None):
+            # LiteLLM takes only true for a stream; a provider may take more, and answer with one.
+            raise http_error(
+                400,
+                ConfigInvalid(
+                    "stream is neither true nor false; nothing was sent.",
+                    hint="Write true or false.",
+                ),
+            )
         if self.options.trusted_metadata:
             try:
                 trusted_of(data)
             except ConfigInvalid as error:
                 raise http_error(400, error) from error
         return None
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],  # noqa: ARG002 - LiteLLM's signature
+        original_exception: Exception,
+        user_api_key_dict: Any,  # noqa: ARG002
+        traceback_str: str | None = None,  # noqa: ARG002
+    ) -> HTTPException | None:
+        """Tell a failed call without quoting the provider: LiteLLM's errors quote its answers.
+
+        What the caller can mend (HTTP 4xx) stays as it is.
+        """
+        status = getattr(original_exception, "status_code", None)
+        theirs = isinstance(status, int) and status < _SERVER_ERROR
+        if isinstance(original_exception, HTTPException) or (
+            theirs and _QUOTED not in str(original_exception)
+        ):
+            return None
+        told = http_error(
+            status if isinstance(status, int) else _SERVER_ERROR,
+            provider_failed(original_exception),
+        )
+        if isinstance(getattr(original_exception, "message", None), str):
+            # On /v1/messages LiteLLM tells the first error all the same.
+            original_exception.message = told.detail  # type: ignore[attr-defined]
+        return told
 
     # ------------------------------------------------------------------ whole answers
 
@@ -250,7 +292,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
         job, options = await self._job(data, caller)
 
         async def given(_: CallModel) -> Called:
-            return Called(response, _cost(response))
+            return Called(response, cost_in(response))
 
         try:
             hands = self._guard.engine.hands(job, options, acall=given)
@@ -271,7 +313,7 @@ class GroundrailGuardrail(CustomGuardrail):  # type: ignore[misc]  # LiteLLM has
                 question=said.get("question"),
                 route=said.get("route", self.options.route),
                 retriever=UNSET,
-                metadata=_record_metadata(data, caller, self.guardrail_name),
+                metadata=record_metadata(data, caller, self.guardrail_name),
             )
             make = partial(
                 self._guard.engine.job,
@@ -340,21 +382,6 @@ def _kind(data: Mapping[str, Any], caller: Any) -> Answers:
 def _wire(data: Mapping[str, Any], caller: Any) -> Wire:
     wires = (wire_of(name) for name in _call_types(data, caller))
     return next((wire for wire in wires if wire is not None), "chat")
-
-
-def _record_metadata(data: Mapping[str, Any], caller: Any, name: str | None) -> dict[str, str]:
-    found = {
-        "litellm_call_id": data.get("litellm_call_id"),
-        "litellm_route": getattr(caller, "request_route", None),
-        "guardrail": name,
-    }
-    return {key: value for key, value in found.items() if isinstance(value, str) and value}
-
-
-def _cost(response: object) -> float | None:
-    hidden = getattr(response, "_hidden_params", None)
-    cost = hidden.get("response_cost") if isinstance(hidden, dict) else None
-    return float(cost) if isinstance(cost, int | float) else None
 
 
 def _with_report(answer: Any, reports: tuple[Report, ...]) -> Any:

@@ -167,6 +167,7 @@ def test_outside_of_the_proxy_it_is_not_made(results: dict[str, Any]) -> None:
 def test_a_subclass_has_the_hooks_in_its_own_class(results: dict[str, Any]) -> None:
     """LiteLLM looks nowhere else, and would let streams through."""
     assert results["subclass"] == [
+        "async_post_call_failure_hook",
         "async_post_call_streaming_iterator_hook",
         "async_post_call_success_hook",
         "async_pre_call_hook",

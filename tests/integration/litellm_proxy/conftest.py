@@ -55,6 +55,7 @@ ANSWERS = {
     "all wrong": f"{UNKNOWN} It has four hundred employees.",
     "tool": (TOOL := "[a tool call]"),
     "broken stream": (BROKEN := "[a broken stream]"),
+    "not readable": (NOT_READABLE := "[not readable]"),
     "no stream": (NO_STREAM := "[no stream]"),
     "no choices": (NO_CHOICES := "[no choices]"),
 }
@@ -255,6 +256,7 @@ def _sse(events: Iterator[dict[str, Any]], *, named: bool = True) -> Raw:
     return Raw("".join(parts).encode(), "text/event-stream")
 
 
+ODD[NOT_READABLE] = Raw(f'{{"answer": "{SUPPORTED}" oh'.encode())
 ODD[BROKEN] = Stream([*list(_chat_events(SUPPORTED, 1))[:4], Die()])
 ODD[NO_CHOICES] = {**_chat(SUPPORTED, 1), "choices": []}
 

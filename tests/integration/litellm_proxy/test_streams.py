@@ -129,3 +129,32 @@ def test_what_is_no_stream_releases_nothing(stack: Any) -> None:
     assert "refund" not in answer.text
     reports = [e["guardrails"]["reports"] for e in events(answer) if "guardrails" in e]
     assert [report["disposition"] for told in reports for report in told] == ["refused"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("stream", [1, "true"])
+def test_a_stream_by_another_name_is_refused(stack: Any, path: str, stream: object) -> None:
+    """LiteLLM takes only ``true`` for a stream, providers take more: nothing is sent."""
+    before = len(stack.provider.requests)
+    body = {**stack.body("supported"), "stream": stream, "max_tokens": 100}
+    if path == "/v1/responses":
+        body = {"model": "assistant", "input": "supported?", "stream": stream}
+    answer = stack.by_class.post(path, body)
+    assert answer.status_code == 400, answer.text
+    assert len(stack.provider.requests) == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_errors_do_not_quote_the_provider(stack: Any, path: str, stream: object) -> None:
+    """LiteLLM puts a response it cannot read into its error, answer and all."""
+    body = {
+        **stack.body("not readable"),
+        "stream": stream,
+        "max_tokens": 100,
+        "model": "vllm",
+    }
+    answer = stack.by_class.post(path, body)
+    assert "refund" not in answer.text.replace(stack.guard.policy.refusal, "")
+    if not stream:
+        assert "GR304" in answer.text
