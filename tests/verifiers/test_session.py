@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verifiers.claims import make_extractor
+from verifiers._spacy import SpacyParser
+from verifiers.claims import Extractor, make_extractor
 from verifiers.claims.boundaries import Boundaries
 from verifiers.engine import NLIEngine
 from verifiers.errors import BackendFailed, SourceInvalid
 from verifiers.pipeline import Verifier
 from verifiers.testing import ScriptedScorer
 from verifiers.types import Failed, Scored, Source
+from verifiers.windows import WindowIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from verifiers.types import Window
 
 DOC = Source(
     "policy",
@@ -72,9 +76,10 @@ def test_three_hundred_sentences_are_parsed_and_scored_once(monkeypatch) -> None
     """Sentence by sentence costs no parse and no pair more than all at once."""
     answer = " ".join(f"Item {n} costs {n} euros." for n in range(300))
     scorer = ScriptedScorer()
-    extractor = make_extractor()
+    parser = SpacyParser()
+    extractor = Extractor(parser)
     parsed: list[str] = []
-    nlp = extractor.parser._pipeline()
+    nlp = parser._pipeline()
     pipe = nlp.pipe
 
     def counting(docs, **options):
@@ -97,10 +102,13 @@ def test_three_hundred_sentences_are_parsed_and_scored_once(monkeypatch) -> None
 def test_sources_are_cut_and_indexed_once(verifier: Verifier, monkeypatch) -> None:
     """Before the first sentence where asked for, and never again."""
     made: list[int] = []
-    from verifiers import session as module
 
-    real = module.WindowIndex
-    monkeypatch.setattr(module, "WindowIndex", lambda w: made.append(len(w)) or real(w))
+    class Counting(WindowIndex):
+        def __init__(self, windows: Sequence[Window]) -> None:
+            made.append(len(windows))
+            super().__init__(windows)
+
+    monkeypatch.setattr("verifiers.session.WindowIndex", Counting)
     session = verifier.open(sources=[DOC])
     session.prepare()
     session.prepare()
