@@ -121,13 +121,18 @@ def _worth(
         outcomes(assessment)[0] if assessment.claim.id in chosen else assessment
         for assessment in found
     ]
-    raw = decide(at_best, standing.policy, route=standing.route, facts=standing.facts)
-    action = settle(
-        raw, standing.policy, standing.spent, can_regenerate=standing.can_regenerate
-    ).action
-    if action in {Action.REGENERATE, Action.REFUSE}:
+    best = _settled(at_best, standing)
+    lost = best is Action.REGENERATE and _settled(found, standing) is Action.REGENERATE
+    if best is Action.REFUSE or lost:
         return ()
     return tuple(a for a in asked if _matters(a, outcomes(a), active))
+
+
+def _settled(found: Sequence[Assessment], standing: Standing) -> Action:
+    raw = decide(found, standing.policy, route=standing.route, facts=standing.facts)
+    return settle(
+        raw, standing.policy, standing.spent, can_regenerate=standing.can_regenerate
+    ).action
 
 
 def _matters(assessment: Assessment, outcomes: _Outcomes, active: Policy) -> bool:

@@ -26,6 +26,7 @@ SAYS = {
         "claim says 80 euros, source says 50 euros",
         "A city bicycle costs 19 euros a day. -> refuse",
     ),
+    "consistency.py": ("30 questions, 5 answered right", "AUROC nli: 1.000 over 30 answers"),
     "decorator.py": ("Pier 4",),
     "retriever.py": ("checked against: paragraph-4",),
 }

@@ -154,6 +154,10 @@ def support_of(quote: EvidenceSpan, scored: Scored) -> float:
 
     A passage that no window holds whole counts as its worst part.
     """
+    if not scored.windows:  # only the best passage is known
+        best = scored.best_support
+        here = best.source_id == quote.source_id and best.span.contains(quote.span)
+        return scored.support if here else 0.0
     near = [
         window
         for window in scored.windows

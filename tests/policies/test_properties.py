@@ -33,16 +33,21 @@ from verifiers.types import (
     CitationScore,
     Claim,
     ClaimKind,
+    Consistency,
+    ConsistencyThresholds,
     Contradicted,
     Coverage,
     EvidenceSpan,
     Facet,
     Failed,
+    Judgement,
+    JudgeThresholds,
     MismatchKind,
     NLIProbs,
     NoEvidence,
     Outcome,
     Scored,
+    ScorerName,
     Skipped,
     SkipReason,
     Span,
@@ -105,6 +110,22 @@ claims = st.builds(
 )
 
 
+no_answer = st.none() | st.builds(Failed, st.just("GR330"), st.just("The calls failed."))
+consistencies = no_answer | st.builds(
+    Consistency,
+    st.sampled_from(ScorerName),
+    st.none() | any_float,
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+judgements = no_answer | st.builds(
+    Judgement,
+    st.sampled_from(["supported", "contradicted", "unsupported"]),
+    st.none() | places,
+    st.just("judge"),
+)
+
+
 def assessments(
     outcomes: st.SearchStrategy[Outcome] | None = None,
 ) -> st.SearchStrategy[Assessment]:
@@ -113,6 +134,8 @@ def assessments(
         claims,
         outcomes if outcomes is not None else scored(any_float) | not_scored,
         st.lists(citations, max_size=2).map(tuple),
+        consistencies,
+        judgements,
     )
 
 
@@ -179,6 +202,23 @@ WHOLE: dict[str, st.SearchStrategy[Any]] = {
     "refusal": st.just("No."),
     "review": st.fixed_dictionaries({}, optional={"hold": st.booleans()}),
     "blocked": st.sampled_from(["respond", "raise"]),
+    "consistency": st.fixed_dictionaries(
+        {},
+        optional={
+            "when": st.sampled_from(["never", "no_evidence", "grey", "both"]),
+            "on_consistent": st.sampled_from(["supported", "keep"]),
+            "on_inconsistent": st.sampled_from(["unsupported", "keep"]),
+        },
+    ),
+    "judge": st.fixed_dictionaries(
+        {},
+        optional={
+            "when": st.sampled_from(["never", "grey", "unsupported"]),
+            "floor": st.floats(0, 1),
+            "may_raise": st.booleans(),
+            "may_lower": st.booleans(),
+        },
+    ),
 }
 ROUTES = ("billing", "chat")
 
@@ -253,7 +293,8 @@ bad = assessments(
         st.builds(NoEvidence, st.just("There were no sources.")),
         st.builds(Failed, st.just("GR106"), st.just("The model failed.")),
     )
-)
+    # What samples or a judge raised is a claim that was found supported.
+).map(lambda found: replace(found, consistency=None, judgement=None))
 
 
 @given(cases(), spents, st.booleans())
@@ -274,10 +315,23 @@ def test_total(case: Any, spent: Spent, can_regenerate: bool) -> None:
     lint(policy)
 
 
-@given(assessments(), st.builds(Thresholds, any_float, any_float))
-def test_judge_is_total(assessment: Assessment, at: Thresholds) -> None:
+bands = st.tuples(any_float, any_float)
+
+
+@given(
+    assessments(),
+    st.builds(Thresholds, any_float, any_float),
+    st.none() | st.builds(ConsistencyThresholds, any_float, any_float, grey=st.none() | bands),
+    st.none() | st.builds(JudgeThresholds, bands, st.booleans(), any_float),
+)
+def test_judge_is_total(
+    assessment: Assessment,
+    at: Thresholds,
+    samples: ConsistencyThresholds | None,
+    opinions: JudgeThresholds | None,
+) -> None:
     """Whatever the scores and thresholds are, there is a verdict on the claim."""
-    assert judge(assessment, at).claim is assessment.claim
+    assert judge(assessment, at, samples, opinions).claim is assessment.claim
 
 
 @given(cases(), bad, st.integers(0, 5))
