@@ -44,6 +44,8 @@ class Provider:
         answer = self._plain if user is None else facts(int(user))[1]
         if not asked.get("stream"):
             body = self._plain_body if user is None else _body(answer)
+            if user is not None:  # a proxy may ask for the whole and stream it itself
+                self._note(str(user))
             return web.Response(body=body, content_type="application/json")
         events = self._plain_events if user is None else _events(answer)
         pace = PACE_S if asked.get("model") == PACED else 0.0
