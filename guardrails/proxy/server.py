@@ -158,6 +158,9 @@ def listen(host: str, port: int) -> socket.socket:
             f"Cannot listen at {host}:{port} ({error.strerror}); nothing was started.",
             hint="Another process may have the port: choose one with proxy.port or --port.",
         ) from None
+    # asyncio does this for sockets it makes itself; connections inherit it. Without it the body of
+    # an answer waits for the client's delayed acknowledgement of the headers: 40 ms each time.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     return sock
 
