@@ -237,6 +237,15 @@ class _Builder:
             logprob=s.number(attempt.logprob),
             sampling=s.sampling(attempt.sampling, self.keep),
             judging=s.judging(attempt.judging),
+            stream=None
+            if attempt.stream is None
+            else m.StreamRecord(
+                whole=attempt.stream.whole,
+                released=attempt.stream.released,
+                checks=attempt.stream.checks,
+                first_seconds=attempt.stream.first_seconds,
+                longest_hold_seconds=attempt.stream.longest_hold_seconds,
+            ),
         )
 
     def verification(self, found: Verification | None) -> m.VerificationRecord | None:

@@ -259,6 +259,20 @@ class VerificationRecord(Model):
     assessments: tuple[AssessmentRecord, ...]
 
 
+class StreamRecord(Model):
+    """How an answer was let go, sentence by sentence."""
+
+    whole: bool
+    """Whether it was read to its end. Input of the decision."""
+    released: NonNegativeInt
+    """How many code points of the answer were decided and passed, redacted ones included."""
+    checks: NonNegativeInt
+    first_seconds: float | None
+    """From the start of the call to the first text that went out."""
+    longest_hold_seconds: float
+    """The longest that a finished sentence waited to be decided."""
+
+
 class AttemptRecord(Model):
     """One model call and what was made of it."""
 
@@ -283,6 +297,8 @@ class AttemptRecord(Model):
     """Mean log probability of the answer's tokens, where the provider sent them."""
     sampling: SamplingRecord | None = None
     judging: JudgingRecord | None = None
+    stream: StreamRecord | None = None
+    """Null when the answer came as a whole."""
 
 
 class PolicyRecord(Model):

@@ -105,7 +105,11 @@ def redecide_attempt(
         cost_usd=attempt.spent.cost_usd,
     )
     decision = decide(
-        assessments_of(attempt.verification, texts), policy, route=record.route, facts=facts
+        assessments_of(attempt.verification, texts),
+        policy,
+        route=record.route,
+        facts=facts,
+        whole=attempt.stream is None or attempt.stream.whole,
     )
     return settle(decision, policy, spent, can_regenerate=attempt.can_regenerate)
 

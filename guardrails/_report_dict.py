@@ -43,6 +43,15 @@ def attempt_dict(attempt: Attempt) -> dict[str, Any]:
         "failure": None if attempt.failure is None else _failure_dict(attempt.failure),
         "logprob": attempt.logprob,
         "sampling": None if attempt.sampling is None else _sampling_dict(attempt.sampling),
+        "stream": None
+        if attempt.stream is None
+        else {
+            "whole": attempt.stream.whole,
+            "released": attempt.stream.released,
+            "checks": attempt.stream.checks,
+            "first_seconds": attempt.stream.first_seconds,
+            "longest_hold_seconds": attempt.stream.longest_hold_seconds,
+        },
         "judging": None if attempt.judging is None else _judging_dict(attempt.judging),
     }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What may be left on a line whose sentences are gone, for the line to go too: a list or quotation
 # marker before them, table bars, emphasis, quotes and citation marks around and behind them.
-_LEFTOVER = re.compile(
+LEFTOVER = re.compile(
     r"""[ \t]*(?:(?:[-*+•‣▪>]|\d{1,9}[.)]|[A-Za-z][.)]|\#{1,6})[ \t]+)*(?:\[[ xX]\][ \t]+)?"""
     r"""(?:[ \t|*_~`"'“”«»]|\[\^?[\w.:-]{1,40}\])*"""
 )
@@ -160,7 +160,7 @@ def _tidy(text: str, gone: bytearray) -> None:
             continue
         edges = [start, *(edge for run in runs for edge in run), end]
         kept = "".join(text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
-        if _LEFTOVER.fullmatch(kept):
+        if LEFTOVER.fullmatch(kept):
             first = start if stop > end or not start else last_break
             gone[first:stop] = _GONE * (stop - first)
             dropped = True

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 
 from guardrails._copies import listed
+from guardrails._requests import named, of_attempt, params_of
 from guardrails.build import assemble
 from guardrails.effects import Called, CallModel
 from guardrails.engine import UNSET, Engine, OnBlocked, Options
-from guardrails.errors import ConfigInvalid, StreamingUnsupported
 from guardrails.report import Entry, Guarded
 from guardrails.runner import system_clock
+from guardrails.streaming.chat import ChatShape
+from guardrails.streaming.guarded import GuardedStream
+from guardrails.streaming.ways import by_answer, holds_answers, reasoning_of
 from verifiers.types import Source
 
 if TYPE_CHECKING:
@@ -32,29 +35,11 @@ if TYPE_CHECKING:
     from guardrails.recorder import RecordStore
     from guardrails.runner import Clock, Hands, VerifierPort
     from guardrails.settings import Settings
+    from guardrails.streaming.guarded import AsyncGuardedStream
     from guardrails.telemetry import Telemetry
     from policies.schema import Policy
 
 T = TypeVar("T")
-
-# LiteLLM's positional parameters, as far as anybody passes them by position.
-_POSITIONAL: Final = ("model", "messages", "timeout", "temperature", "top_p", "n")
-# Settings of a call worth a place in its record. Nothing that could hold a key or user text.
-_PARAMS: Final = frozenset(
-    {
-        "frequency_penalty",
-        "max_completion_tokens",
-        "max_tokens",
-        "n",
-        "num_retries",
-        "presence_penalty",
-        "reasoning_effort",
-        "seed",
-        "temperature",
-        "timeout",
-        "top_p",
-    }
-)
 
 
 class Guard:
@@ -138,6 +123,12 @@ class Guard:
 
     # ------------------------------------------------------------------ guarded calls
 
+    @overload
+    def completion(self, *args: Any, stream: Literal[True], **kwargs: Any) -> GuardedStream: ...
+
+    @overload
+    def completion(self, *args: Any, **kwargs: Any) -> Guarded[Any]: ...
+
     def completion(
         self,
         *args: Any,
@@ -151,7 +142,7 @@ class Guard:
         samples: object = None,
         sampler: Callable[[int], object] | None = None,
         **kwargs: Any,
-    ) -> Guarded[Any]:
+    ) -> Guarded[Any] | GuardedStream:
         """``litellm.completion`` with its answer checked before anyone gets it.
 
         Args:
@@ -172,20 +163,32 @@ class Guard:
             **kwargs: As LiteLLM's. Not changed.
 
         Returns:
-            The provider's response with the text as decided, and a report a choice.
+            The provider's response with the text as decided, and a report a choice. With
+            ``stream=True`` an iterator over the provider's chunks, each sentence let go once it
+            was decided, with the reports at its end; see ``guardrails/docs/streaming.md``.
 
         Raises:
             Blocked: If the answer was withheld and ``raise`` is configured. With several choices,
                 if any was.
             ProviderFailed: If the model call failed; recorded first.
             StoreUnavailable: If the record could not be kept and must be.
-            StreamingUnsupported: With ``stream=True``; nothing was sent.
         """
         options = Options(
             sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
         )
-        job, hands = self._prepare(_named(args, kwargs), options)
+        request = named(args, kwargs)
+        if request.pop("stream", False):
+            return GuardedStream(lambda: self._streamed(request, options), self.engine.loop)
+        job, hands = self._prepare(request, options)
         return self.engine.run(job, hands, options)
+
+    @overload
+    async def acompletion(
+        self, *args: Any, stream: Literal[True], **kwargs: Any
+    ) -> AsyncGuardedStream: ...
+
+    @overload
+    async def acompletion(self, *args: Any, **kwargs: Any) -> Guarded[Any]: ...
 
     async def acompletion(
         self,
@@ -200,12 +203,15 @@ class Guard:
         samples: object = None,
         sampler: Callable[[int], object] | None = None,
         **kwargs: Any,
-    ) -> Guarded[Any]:
+    ) -> Guarded[Any] | AsyncGuardedStream:
         """As :meth:`completion`, for event loops. Cancelling it is recorded and goes on."""
         options = Options(
             sources, question, policy, route, retriever, record_metadata, blocked, samples, sampler
         )
-        job, hands = await asyncio.to_thread(self._prepare, _named(args, kwargs), options)
+        request = named(args, kwargs)
+        if request.pop("stream", False):
+            return await self._streamed(request, options)
+        job, hands = await asyncio.to_thread(self._prepare, request, options)
         return await self.engine.arun(job, hands, options)
 
     # ------------------------------------------------------------------ answers made elsewhere
@@ -323,69 +329,38 @@ class Guard:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    async def _streamed(self, request: dict[str, Any], options: Options) -> AsyncGuardedStream:
+        """A stream that was prepared; nothing is sent before its first event is asked for."""
+        job, hands = await asyncio.to_thread(self._prepare, request, options)
+        gateway = self._parts.gateway
+        if holds_answers(job):
+            return by_answer(
+                self.engine, job, hands, options, lambda made: gateway.chunks_of(made.response)
+            )
+        return self.engine.astream(
+            job,
+            options,
+            open_stream=lambda effect: gateway.astream(of_attempt(request, effect)),
+            shape=ChatShape(reasoning=reasoning_of(job)),
+            cost=lambda reading: gateway.stream_cost(request, reading),
+        )
+
     def _prepare(self, request: dict[str, Any], options: Options) -> tuple[Job, Hands]:
-        params = {
-            key: value
-            for key, value in request.items()
-            if key in _PARAMS and isinstance(value, int | float | str)
-        }
         job = self.engine.job(
             Entry.CLIENT,
             options,
             messages=request.get("messages"),
             model=request.get("model"),
-            params=params,
+            params=params_of(request),
         )
         gateway = self._parts.gateway
         gateway.prepare()
 
         def call(effect: CallModel) -> Called:
-            return gateway.complete(_with(request, effect))
+            return gateway.complete(of_attempt(request, effect))
 
         async def acall(effect: CallModel) -> Called:
-            return await gateway.acomplete(_with(request, effect))
+            return await gateway.acomplete(of_attempt(request, effect))
 
         hands = self.engine.hands(job, options, call=call, acall=acall, bound=True, request=request)
         return job, hands
-
-
-def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by name, in a dict of our own."""
-    if len(args) > len(_POSITIONAL):
-        raise ConfigInvalid(
-            f"completion() takes at most {len(_POSITIONAL)} arguments by position; "
-            "nothing was sent.",
-            hint="Pass the others by name.",
-        )
-    named = dict(zip(_POSITIONAL, args, strict=False))
-    twice = sorted(named.keys() & kwargs.keys())
-    if twice:
-        raise ConfigInvalid(
-            f"completion() got {', '.join(twice)} by position and by name; nothing was sent.",
-            hint="Pass it once.",
-        )
-    request = {**named, **kwargs}
-    if "messages" in request:
-        request["messages"] = listed(request["messages"])
-    if request.get("stream"):
-        raise StreamingUnsupported(
-            "stream=True is not available in guarded calls yet; nothing was sent.",
-            hint="Leave stream out: an answer is released only after it was checked.",
-        )
-    return request
-
-
-def _with(request: Mapping[str, Any], effect: CallModel) -> dict[str, Any]:
-    """The request of one attempt: the budget as its timeout, the feedback as its last message."""
-    own = dict(request)
-    if effect.timeout is not None:
-        wanted = own.get("timeout")
-        short = wanted if isinstance(wanted, int | float) else effect.timeout
-        own["timeout"] = min(short, effect.timeout)
-    followup = effect.followup
-    if followup is not None:
-        own.pop("n", None)
-        said = [{"role": "assistant", "content": followup.answer}] if followup.answer else []
-        asked = {"role": "user", "content": followup.message}
-        own["messages"] = [*(own.get("messages") or ()), *said, asked]
-    return own

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from guardrails.effects import Called
 from guardrails.errors import ConfigInvalid
 from guardrails.report import Entry, Guarded
+from guardrails.streaming.generators import as_async, deferred
+from guardrails.streaming.guarded import AsyncGuardedStream, GuardedStream
+from guardrails.streaming.text import AnyShape
+from guardrails.streaming.ways import holds_answers, reasoning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 
     from guardrails._flow_values import Job
     from guardrails.effects import CallModel
@@ -59,6 +63,16 @@ class Decorator:
     ) -> Callable[P, Coroutine[Any, Any, Guarded[R]]]: ...
 
     @overload
+    def __call__(  # type: ignore[overload-overlap]  # a generator is also some R
+        self, function: Callable[P, AsyncIterator[Any]]
+    ) -> Callable[P, AsyncGuardedStream]: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # as above
+        self, function: Callable[P, Generator[Any, Any, Any]]
+    ) -> Callable[P, GuardedStream]: ...
+
+    @overload
     def __call__(self, function: Callable[P, R]) -> Callable[P, Guarded[R]]: ...
 
     def __call__(self, function: Callable[P, Any]) -> Callable[P, Any]:
@@ -69,6 +83,8 @@ class Decorator:
         """
         signature = inspect.signature(function)
         self._check_names(function, signature)
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            return self._streaming(function, signature)
         if inspect.iscoroutinefunction(function):
             return self._async(function, signature)
         return self._sync(function, signature)
@@ -103,6 +119,44 @@ class Decorator:
 
             hands = self.engine.hands(job, options, acall=acall)
             return await self.engine.arun(job, hands, options)
+
+        return guarded
+
+    def _streaming(
+        self, function: Callable[..., Any], signature: inspect.Signature
+    ) -> Callable[..., Any]:
+        """A generator function, whose strings or chunks are let go as they are decided."""
+        if self.feedback_to is not None:
+            raise ConfigInvalid(
+                "A generator is not called again, so feedback_to has no use; nothing was guarded.",
+                hint="Leave feedback_to out, or guard a function that returns the whole answer.",
+            )
+
+        async def stream(*args: Any, **kwargs: Any) -> AsyncGuardedStream:
+            job, options = await asyncio.to_thread(self._job, signature.bind(*args, **kwargs))
+
+            async def opened(_: CallModel) -> AsyncIterator[Any]:
+                return as_async(function(*args, **kwargs))
+
+            return self.engine.astream(
+                job,
+                options,
+                open_stream=opened,
+                shape=AnyShape(reasoning=reasoning_of(job)),
+                hold=holds_answers(job),
+            )
+
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            def aguarded(*args: Any, **kwargs: Any) -> AsyncGuardedStream:
+                return deferred(lambda: stream(*args, **kwargs))
+
+            return aguarded
+
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> GuardedStream:
+            return GuardedStream(lambda: stream(*args, **kwargs), self.engine.loop)
 
         return guarded
 

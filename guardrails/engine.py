@@ -22,16 +22,23 @@ from guardrails.report import Guarded, RequestInfo
 from guardrails.retrievers import adapt, normalise_sources
 from guardrails.runner import Hands, adrive, drive
 from guardrails.second_build import judge_of, sampler_of
+from guardrails.streaming.guarded import LoopThread
+from guardrails.streaming.run import StreamHands
+from guardrails.streaming.ways import by_sentence, raises
 from policies.load import load_policy
 from policies.schema import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from guardrails.build import Parts
     from guardrails.effects import Called, CallModel, Ending
-    from guardrails.report import Entry
+    from guardrails.report import Entry, Report
+    from guardrails.responses import Reading
+    from guardrails.streaming.guarded import AsyncGuardedStream
+    from guardrails.streaming.shapes import Shape
+    from policies.types import ClaimDecision
 
 OnBlocked = Literal["respond", "raise"]
 
@@ -72,6 +79,7 @@ class Engine:
         self._by_process = {os.getpid(): parts}
         self._first: Final = parts
         self._remake = remake
+        self._loops: dict[int, LoopThread] = {}
 
     @property
     def parts(self) -> Parts:
@@ -85,8 +93,16 @@ class Engine:
                 made.owned.close()
         return found
 
+    @property
+    def loop(self) -> LoopThread:
+        """Where this process runs the streams of callers without an event loop."""
+        return self._loops.setdefault(os.getpid(), LoopThread())
+
     def close(self) -> None:
         """Let go of what this process made."""
+        loop = self._loops.pop(os.getpid(), None)
+        if loop is not None:
+            loop.close()
         parts = self._by_process.get(os.getpid())
         if parts is not None:
             parts.closed.set()
@@ -201,6 +217,43 @@ class Engine:
             for report in ending.reports:
                 telemetry.decided(report, entry=job.request.entry, span=span)
             return _conclude(ending, job, options.blocked)
+
+    def astream(
+        self,
+        job: Job,
+        options: Options,
+        *,
+        open_stream: Callable[[CallModel], Awaitable[AsyncIterator[Any]]],
+        shape: Shape,
+        cost: Callable[[Reading], float | None] | None = None,
+        verdicts: Callable[[Sequence[ClaimDecision]], Mapping[str, Any] | None] | None = None,
+        ending: Callable[[Sequence[Report]], Mapping[str, Any] | None] | None = None,
+        hold: bool = False,
+    ) -> AsyncGuardedStream:
+        """A guarded stream that lets each sentence go once it was decided.
+
+        Args:
+            job: The call.
+            options: What the caller said about it.
+            open_stream: Opens the provider's stream.
+            shape: Its protocol, made for this stream; see ``guardrails.streaming.shapes``.
+            cost: What it cost in US dollars, from what it told.
+            verdicts: What is attached to a released text about the claims in it.
+            ending: What is attached to the last event about the reports.
+            hold: Whether everything waits until the whole answer was decided. Where the answer can
+                be asked again, ``guardrails.streaming.ways.by_answer`` does more.
+        """
+        hands = StreamHands(
+            open=open_stream,
+            shape=shape,
+            retriever=adapt(self._retriever(options)) if job.retrieve else None,
+            cost=cost,
+            verdicts=verdicts,
+            ending=ending,
+            raises=raises(job, options),
+            hold=hold,
+        )
+        return by_sentence(self, job, hands)
 
     def _retriever(self, options: Options) -> object:
         given = options.retriever

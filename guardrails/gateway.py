@@ -20,8 +20,10 @@ from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed
 from verifiers.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import ModuleType
+
+    from guardrails.responses import Reading
 
 _SWITCH = "LITELLM_LOCAL_MODEL_COST_MAP"
 
@@ -66,6 +68,18 @@ class Gateway(Protocol):
 
     async def acomplete(self, request: Mapping[str, Any]) -> Called:
         """As ``complete``, without blocking the event loop."""
+        ...
+
+    async def astream(self, request: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """Begin a streamed call: the chunks, as the provider or LiteLLM gives them."""
+        ...
+
+    def chunks_of(self, response: Any) -> list[Any]:
+        """The chunks that tell a whole response."""
+        ...
+
+    def stream_cost(self, request: Mapping[str, Any], reading: Reading) -> float | None:
+        """What a stream cost in US dollars, by what it told; None where that is not known."""
         ...
 
 
@@ -121,6 +135,43 @@ class LiteLLMGateway:
         except Exception as error:
             raise provider_failed(error) from error
         return Called(response, await asyncio.to_thread(cost_of, litellm, response))
+
+    async def astream(self, request: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """Begin a streamed call."""
+        import asyncio
+
+        own = await asyncio.to_thread(_own, request)
+        litellm = await asyncio.to_thread(self._load)
+        try:
+            stream: AsyncIterator[Any] = await litellm.acompletion(**{**own, "stream": True})
+        except Exception as error:
+            raise provider_failed(error) from error
+        return stream
+
+    def chunks_of(self, response: Any) -> list[Any]:
+        """The chunks that tell a whole response, as LiteLLM's own objects."""
+        from guardrails.scripted_streams import events_of
+
+        litellm = self._load()
+        whole = response if isinstance(response, dict) else response.model_dump()
+        return [litellm.ModelResponseStream(**event) for event in events_of(whole)]
+
+    def stream_cost(self, request: Mapping[str, Any], reading: Reading) -> float | None:
+        """What a stream cost, by LiteLLM's prices."""
+        usage = reading.usage
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        litellm = self._load()
+        try:
+            parts = litellm.cost_per_token(
+                model=str(request.get("model")),
+                prompt_tokens=usage.input_tokens,
+                completion_tokens=usage.output_tokens,
+                custom_llm_provider=request.get("custom_llm_provider"),
+            )
+        except Exception:  # noqa: BLE001 - it raises bare Exception for models without a price
+            return None
+        return float(sum(parts))
 
 
 def _own(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from guardrails.streaming.values import Streamed
     from policies.types import ClaimDecision
     from verifiers.consistency.samples import Sample
     from verifiers.types import ScorerName, Source, Span, Verdict, Verification
@@ -46,7 +47,8 @@ class Disposition(StrEnum):
     FLAGGED = "flagged"  # as written, with an open review item
     HELD = "held"  # the holding text instead, until a person has looked
     REFUSED = "refused"  # the refusal text instead
-    FAILED = "failed"  # there was no answer: the model call failed or was cancelled
+    STOPPED = "stopped"  # streamed: its first sentences, then the refusal or holding text
+    FAILED = "failed"  # there was no answer, or no end of it: the call failed or was cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ class Attempt:
         logprob: Mean log probability of the answer's tokens, where the provider sent them.
         sampling: What asking the model again gave, or None when it was not asked.
         judging: What asking a judge gave, or None when none was asked.
+        stream: How it was streamed, or None when it came as a whole.
     """
 
     number: int
@@ -211,6 +214,7 @@ class Attempt:
     logprob: float | None = None
     sampling: Sampling | None = None
     judging: Judging | None = None
+    stream: Streamed | None = None
 
     @property
     def total_usage(self) -> Usage:
@@ -220,6 +224,11 @@ class Attempt:
             if part is not None:
                 usage += part.usage
         return usage
+
+
+_BLOCKED = frozenset(
+    {Disposition.REFUSED, Disposition.HELD, Disposition.STOPPED, Disposition.FAILED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +290,8 @@ class Report:
 
     @property
     def blocked(self) -> bool:
-        """Whether the answer was kept from the caller."""
-        return self.disposition in {Disposition.REFUSED, Disposition.HELD, Disposition.FAILED}
+        """Whether the answer, or the rest of it, was kept from the caller."""
+        return self.disposition in _BLOCKED
 
     @property
     def usage_by(self) -> dict[str, Usage]:

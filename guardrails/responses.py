@@ -141,10 +141,10 @@ def _count(value: object) -> int | None:
 
 def read_usage(response: object) -> Usage:
     """What the provider charged for, whatever else the response is."""
-    return _usage(get(response, "usage"))
+    return usage_of(get(response, "usage"))
 
 
-def _usage(usage: object) -> Usage:
+def usage_of(usage: object) -> Usage:
     if usage is None:
         return Usage()
     spent = [_count(get(usage, key)) for key in ("prompt_tokens", "input_tokens")]
@@ -164,7 +164,7 @@ def _chat_choice(choice: object) -> Choice:
     elsewhere = get(message, "provider_specific_fields")
     refusal = get(message, "refusal") or get(elsewhere, "refusal")
     refused = bool(refusal) or reason in _REFUSED
-    marks = _chat_annotations(text, items_of(message, "annotations"))
+    marks = chat_annotations(text, items_of(message, "annotations"))
     return Choice(text, reason, calls, refused, marks, _mean_logprob(choice))
 
 
@@ -177,7 +177,7 @@ def _mean_logprob(choice: object) -> float | None:
     return float(sum(said) / len(said))
 
 
-def _chat_annotations(text: str, annotations: Sequence[object]) -> tuple[Citation, ...]:
+def chat_annotations(text: str, annotations: Sequence[object]) -> tuple[Citation, ...]:
     found = []
     for annotation in annotations:
         # Chat completions nest the citation, Responses do not.
@@ -212,7 +212,7 @@ def _responses_choice(response: object) -> Choice:
         for part in items_of(item, "content"):
             refused |= get(part, "type") == "refusal"
             text = _part_text(part)
-            for mark in _chat_annotations(text, items_of(part, "annotations")):
+            for mark in chat_annotations(text, items_of(part, "annotations")):
                 span = Span(mark.span.start + at, mark.span.end + at)
                 marks.append(Citation(span, mark.marker, mark.target, None))
             texts.append(text)

@@ -59,6 +59,20 @@ T = TypeVar("T")
 _GRACE_SECONDS = 0.5
 
 
+class SessionPort(Protocol):
+    """What a stream needs of ``verifiers.session.Session``."""
+
+    async def aprepare(self) -> None:
+        """Make ready what does not depend on the answer."""
+        ...
+
+    async def aassess(
+        self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
+    ) -> Verification:
+        """Assess every claim of the answer so far, without blocking the event loop."""
+        ...
+
+
 class VerifierPort(Protocol):
     """What a guard needs of ``verifiers.pipeline.Verifier``."""
 
@@ -82,6 +96,10 @@ class VerifierPort(Protocol):
         annotations: Sequence[Citation] = (),
     ) -> Verification:
         """As ``verify``, without blocking the event loop."""
+        ...
+
+    def open(self, *, sources: Sequence[Source], question: str | None = None) -> SessionPort:
+        """A session for one answer that is still being written."""
         ...
 
 

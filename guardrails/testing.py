@@ -12,8 +12,8 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from guardrails.effects import Called
 from guardrails.gateway import provider_failed
@@ -36,6 +36,7 @@ from verifiers.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from guardrails.responses import Reading
     from verifiers.types import Citation, Outcome, Source
 
 Reply = str | Mapping[str, Any] | Exception
@@ -125,6 +126,31 @@ class ScriptedLLM:
         await asyncio.sleep(self._delay)
         return self._answer(request)
 
+    async def astream(self, request: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """Stream the next answer, word by word."""
+        await asyncio.sleep(self._delay)
+        called = self._answer({**request, "stream": True})
+
+        # Imported here: the scripted streams import this module.
+        from guardrails.scripted_streams import events_of
+
+        async def chunks() -> AsyncIterator[Any]:
+            for event in events_of(cast("Mapping[str, Any]", called.response)):
+                yield event
+
+        return chunks()
+
+    def chunks_of(self, response: Any) -> list[Any]:
+        """The chunks that tell a whole response."""
+        from guardrails.scripted_streams import events_of
+
+        return list(events_of(response))
+
+    def stream_cost(self, request: Mapping[str, Any], reading: Reading) -> float | None:
+        """What was given as the cost."""
+        del request, reading
+        return self._cost
+
     def _answer(self, request: Mapping[str, Any]) -> Called:
         with self._lock:
             self.requests.append(dict(request))
@@ -195,6 +221,10 @@ class ScriptedVerifier:
         await asyncio.sleep(self._delay)
         return self._verified(answer, sources, question, annotations)
 
+    def open(self, *, sources: Sequence[Source], question: str | None = None) -> ScriptedSession:
+        """A session for one answer that is still being written."""
+        return ScriptedSession(self, tuple(sources), question)
+
     def _verified(
         self,
         answer: str,
@@ -230,6 +260,29 @@ class ScriptedVerifier:
             best_support=_evidence(passages[for_it]),
             best_contradiction=_evidence(passages[against]),
             coverage=Coverage(len(passages), len(passages), number, number),
+        )
+
+
+class ScriptedSession:
+    """One growing answer before a ``ScriptedVerifier``: each call verifies what it is given."""
+
+    def __init__(
+        self, verifier: ScriptedVerifier, sources: tuple[Source, ...], question: str | None
+    ) -> None:
+        self._verifier = verifier
+        self._sources = sources
+        self._question = question
+
+    async def aprepare(self) -> None:
+        """Nothing to make ready."""
+
+    async def aassess(
+        self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
+    ) -> Verification:
+        """Assess every sentence of the answer so far."""
+        del final
+        return await self._verifier.averify(
+            text, sources=self._sources, question=self._question, annotations=annotations
         )
 
 

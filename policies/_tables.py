@@ -160,6 +160,38 @@ class ReviewChanges(_Changes):
     text: Text | None = None
 
 
+class StreamRules(Table):
+    """How an answer that is streamed is let go.
+
+    Attributes:
+        release: ``sentence`` lets each sentence go once it was decided; what the whole answer
+            would have changed comes too late for what is gone. ``answer`` holds everything until
+            the whole answer was decided, so that it can still be asked again.
+        reasoning: What the model thinks aloud is not checked. ``hold`` keeps it back until its
+            answer was decided, and for good when words of it were withheld; ``release`` lets it
+            through unchecked.
+        seconds: How long the check of a sentence may take before it counts as failed
+            (``on_error``); None for no limit.
+    """
+
+    release: Literal["sentence", "answer"] = "sentence"
+    reasoning: Literal["hold", "release"] = "hold"
+    seconds: Seconds | None = 10.0
+
+
+class StreamChanges(_Changes):
+    """Some rules of streams. Here null lifts the limit."""
+
+    release: Literal["sentence", "answer"] = "sentence"
+    reasoning: Literal["hold", "release"] = "hold"
+    seconds: Seconds | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        return value
+
+
 class KindRules(_Changes):
     """What is different for one kind of claim."""
 
@@ -192,6 +224,7 @@ class RouteRules(KindRules):
     after_attempts: FinalAction | None = None
     refusal: Text | None = None
     review: ReviewChanges | None = None
+    stream: StreamChanges | None = None
     blocked: Literal["respond", "raise"] | None = None
 
 

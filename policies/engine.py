@@ -53,6 +53,7 @@ def decide(
     *,
     route: str | None = None,
     facts: AnswerFacts = AnswerFacts(),  # noqa: B008 - frozen, without state
+    whole: bool = True,
 ) -> Decision:
     """What to do with an answer: the most severe action any rule asks for.
 
@@ -61,6 +62,9 @@ def decide(
         policy: The whole policy, routes included.
         route: The kind of query this is. Only a label where the policy names no routes.
         facts: What is known of the answer besides its claims.
+        whole: False for the beginning of an answer that is still being written: then only the
+            rules speak that no later sentence can take back. What they ask for stands, and adding
+            claims never makes it milder.
 
     Raises:
         RouteUnknown: If the policy names routes and this is none of them.
@@ -68,9 +72,10 @@ def decide(
     active = policy.for_route(route)
     found = [Found.of(assessment, active) for assessment in assessments]
     hits = [hit for claim in found for hit in claim.hits]
-    limits = list(_answer_hits(found, active))
+    limits = list(_answer_hits(found, active, whole=whole))
     hits += limits
-    hits += _fact_hits(found, active, facts)
+    if whole:
+        hits += _fact_hits(found, active, facts)
 
     take_out = any(hit.action is Action.REDACT for hit in limits)
     claims = tuple(_with_limit(claim, take_out=take_out) for claim in found)
@@ -103,7 +108,7 @@ _REDACT = Action.REDACT.severity
 # --------------------------------------------------------------------------- the whole answer
 
 
-def _answer_hits(found: Sequence[Found], policy: Policy) -> Iterator[RuleHit]:
+def _answer_hits(found: Sequence[Found], policy: Policy, *, whole: bool) -> Iterator[RuleHit]:
     rules = policy.answer
     with_evidence = [
         claim.verdict
@@ -119,7 +124,8 @@ def _answer_hits(found: Sequence[Found], policy: Policy) -> Iterator[RuleHit]:
             f"{count} of {total} claims were not found supported; at most "
             f"{rules.max_unsupported} may be.",
         )
-    limit = rules.max_unsupported_share
+    # A share may fall again with the next sentence; a count does not.
+    limit = rules.max_unsupported_share if whole else None
     # Division rounds correctly, so 1 of 10 is not more than a limit of 0.1.
     if limit is not None and total and count / total > limit:
         yield RuleHit(

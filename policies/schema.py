@@ -28,7 +28,16 @@ from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, mod
 from pydantic_core import PydanticCustomError
 
 from policies._second import ConsistencyRules, JudgeRules
-from policies._tables import AnswerRules, Kinds, Limits, ReviewRules, Routes, Table, ThresholdTable
+from policies._tables import (
+    AnswerRules,
+    Kinds,
+    Limits,
+    ReviewRules,
+    Routes,
+    StreamRules,
+    Table,
+    ThresholdTable,
+)
 from policies._values import (
     FinalAction,
     FrozenDict,
@@ -117,6 +126,7 @@ class Policy(Table):
         "I could not confirm this answer against the sources I have, so I am not giving it."
     )
     review: ReviewRules = ReviewRules()
+    stream: StreamRules = StreamRules()
     blocked: Literal["respond", "raise"] = "respond"
 
     routes: Routes = Field(default_factory=FrozenDict)

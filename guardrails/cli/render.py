@@ -72,6 +72,7 @@ _DONE = {
     Disposition.FLAGGED: "released, and put before a person",
     Disposition.HELD: "held until a person has looked",
     Disposition.REFUSED: "refused: the answer was replaced",
+    Disposition.STOPPED: "stopped: released up to a sentence, then cut off",
     Disposition.FAILED: "there was no answer to release",
 }
 

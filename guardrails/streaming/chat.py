@@ -1,0 +1,247 @@
+"""Streams of chat and text completions, as JSON or as objects of LiteLLM and OpenAI. Pure."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from guardrails._response_access import clear, get, has, items_of, put
+from guardrails.responses import Choice, Reading, chat_annotations, usage_of
+from guardrails.streaming.shapes import Closing, Kind, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ALOUD: Final = (
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_items",
+    "thinking_blocks",
+)
+_CALLS: Final = ("tool_calls", "function_call")
+# Beside the text; they may repeat it, and nobody reads them as the answer while it is written.
+_BESIDE: Final = ("refusal", "annotations", "audio", "images")
+_REFUSED: Final = frozenset({"content_filter", "refusal", "safety"})
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one choice."""
+
+    text: list[str] = field(default_factory=list)
+    finish_reason: str | None = None
+    calls: set[object] = field(default_factory=set)
+    refused: bool = False
+    annotations: list[object] = field(default_factory=list)
+    last: Any = None
+
+
+class ChatShape:
+    """One stream of chat or text completion chunks. A lane is a choice."""
+
+    ordered = False
+
+    def __init__(self, *, reasoning: Kind = Kind.ALOUD) -> None:
+        """Make one.
+
+        Args:
+            reasoning: When reasoning may go out: ORDERED lets it through unchecked.
+        """
+        self._reasoning = reasoning
+        self._seen: dict[int, _Seen] = {}
+        self._usage: object = None
+        self._model: str | None = None
+        self._id: str | None = None
+
+    # ------------------------------------------------------------------ taking apart
+
+    def split(self, event: Any) -> Sequence[Piece]:
+        """The pieces of a chunk: role and reasoning, text, calls, the end."""
+        self._model = _name(get(event, "model")) or self._model
+        self._id = _name(get(event, "id")) or self._id
+        usage = get(event, "usage")
+        if usage is not None:
+            self._usage = usage
+        choices = items_of(event, "choices")
+        pieces = [
+            (index, kind, text)
+            for index, choice in enumerate(choices)
+            for kind, text in self._kinds(choice, event)
+        ]
+        if not pieces:
+            return (Piece(event, Kind.ORDERED if usage is None else Kind.END, None),)
+        if len(pieces) == 1:
+            place, kind, text = pieces[0]
+            lane = _index(choices[place])
+            if kind is Kind.ORDERED and usage is not None:
+                return (Piece(event, Kind.END, None),)
+            return (Piece(event, kind, lane, text),)
+        made = []
+        for number, (place, kind, text) in enumerate(pieces):
+            own = _only(event, place, kind, self._reasoning)
+            if number:
+                _roleless(items_of(own, "choices")[0])
+            if usage is not None and number + 1 < len(pieces):
+                clear(own, ("usage",))
+            made.append(Piece(own, kind, _index(choices[place]), text))
+        return made
+
+    def _kinds(self, choice: Any, event: Any) -> list[tuple[Kind, str]]:
+        """What a choice of a chunk holds, and remember it."""
+        seen = self._seen.setdefault(_index(choice), _Seen())
+        seen.last = event
+        delta = get(choice, "delta")
+        found: list[tuple[Kind, str]] = []
+        if any(_said(delta, key) for key in _ALOUD):
+            found.append((self._reasoning, ""))
+        text = _content(choice)
+        if text:
+            seen.text.append(text)
+            found.append((Kind.TEXT, text))
+        calls = items_of(delta, "tool_calls")
+        if calls or _said(delta, "function_call"):
+            seen.calls |= {get(call, "index") or 0 for call in calls} or {"function"}
+            found.append((Kind.HELD, ""))
+        if any(_said(delta, key) for key in _BESIDE):
+            seen.refused |= _said(delta, "refusal")
+            seen.annotations += items_of(delta, "annotations")
+            if (Kind.ALOUD, "") not in found:
+                found.append((Kind.ALOUD, ""))
+        reason = _name(get(choice, "finish_reason"))
+        if reason is not None:
+            seen.finish_reason = reason
+            seen.refused |= reason in _REFUSED
+            found.append((Kind.END, ""))
+        return found or [(Kind.ORDERED, "")]
+
+    # ------------------------------------------------------------------ writing
+
+    def with_text(self, piece: Piece, text: str) -> Any:
+        """A copy of a text chunk with another text, without its log probabilities."""
+        own = copy.deepcopy(piece.event)
+        choice = items_of(own, "choices")[0]
+        _put_text(choice, text)
+        clear(choice, ("logprobs",))
+        return own
+
+    def closing(self, lane: int, text: str, why: Closing) -> Sequence[Any]:
+        """The text as content (and as ``refusal``, in JSON), and ``content_filter`` as the end."""
+        del why  # the protocol has one form for both
+        seen = self._seen.get(lane)
+        if seen is None or seen.last is None:
+            return ()
+        said = _only(seen.last, _place(seen.last, lane), Kind.TEXT, Kind.ALOUD)
+        choice = items_of(said, "choices")[0]
+        _roleless(choice)
+        _put_text(choice, text)
+        clear(choice, ("logprobs",))
+        put(choice, "finish_reason", None)
+        delta = get(choice, "delta")
+        if isinstance(delta, dict):
+            delta["refusal"] = text
+        clear(said, ("usage",))
+        last = copy.deepcopy(said)
+        ended = items_of(last, "choices")[0]
+        if isinstance(delta, dict):
+            ended["delta"] = {}
+        else:
+            _put_text(ended, None if get(ended, "delta") is not None else "")
+        put(ended, "finish_reason", "content_filter")
+        return (said, last)
+
+    def ending(self, piece: Piece, delivered: Mapping[int, str]) -> Any:
+        """The event as it is: nothing at the end of this protocol repeats the answer."""
+        del delivered
+        return piece.event
+
+    def attach(self, event: Any, payload: Mapping[str, Any]) -> Any:
+        """A copy with the payload; only JSON has room for it."""
+        return {**event, "guardrails": dict(payload)} if isinstance(event, dict) else event
+
+    def reading(self) -> Reading:
+        """What the stream says so far. A choice without an end has no finish reason."""
+        top = max(self._seen, default=-1) + 1
+        choices = []
+        for index in range(top):
+            seen = self._seen.get(index, _Seen())
+            text = "".join(seen.text)
+            choices.append(
+                Choice(
+                    text,
+                    seen.finish_reason,
+                    len(seen.calls),
+                    seen.refused,
+                    chat_annotations(text, seen.annotations),
+                )
+            )
+        return Reading(tuple(choices), usage_of(self._usage), self._model, self._id)
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _index(choice: Any) -> int:
+    found = get(choice, "index")
+    return found if isinstance(found, int) else 0
+
+
+def _place(event: Any, lane: int) -> int:
+    choices = items_of(event, "choices")
+    return next(i for i, choice in enumerate(choices) if _index(choice) == lane)
+
+
+def _said(delta: Any, key: str) -> bool:
+    return bool(get(delta, key))
+
+
+def _content(choice: Any) -> str:
+    """The text of a chunk's choice: a string, or parts of which some are text."""
+    delta = get(choice, "delta")
+    found = get(choice, "text") if delta is None else get(delta, "content")
+    if isinstance(found, list):
+        return "".join(t for part in found if isinstance(t := get(part, "text"), str))
+    return found if isinstance(found, str) else ""
+
+
+def _put_text(choice: Any, text: str | None) -> None:
+    delta = get(choice, "delta")
+    if delta is None:
+        put(choice, "text", text)
+    else:
+        put(delta, "content", text)
+
+
+def _roleless(choice: Any) -> None:
+    """Without the role, which only the first of several pieces says."""
+    delta = get(choice, "delta")
+    if delta is not None:
+        clear(delta, ("role",))
+
+
+def _only(event: Any, place: int, kind: Kind, reasoning: Kind) -> Any:
+    """A copy of a chunk that holds one piece of one of its choices."""
+    own = copy.deepcopy(event)
+    choice = items_of(own, "choices")[place]
+    put(own, "choices", [choice])
+    delta = get(choice, "delta")
+    if delta is not None:
+        if kind is not reasoning:
+            clear(delta, _ALOUD)
+        if kind is not Kind.HELD:
+            clear(delta, _CALLS)
+        if kind is not Kind.ALOUD:
+            clear(delta, _BESIDE)
+    if kind is not Kind.TEXT:
+        if delta is None:
+            put(choice, "text", "")
+        elif isinstance(delta, dict):
+            delta.pop("content", None)
+        elif has(delta, "content"):
+            put(delta, "content", None)
+        clear(choice, ("logprobs",))
+    if kind is not Kind.END and has(choice, "finish_reason"):
+        put(choice, "finish_reason", None)
+    return own

@@ -1,0 +1,26 @@
+"""What a report tells of an answer that was streamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """How one answer was let go, sentence by sentence.
+
+    Attributes:
+        whole: The answer was read to its end; input of ``decide``.
+        released: How much of the answer was decided and passed, in code points; what redaction
+            took out of it is counted.
+        checks: Verifications made along the way.
+        first_seconds: From the start of the call to the first text that went out; None when none
+            did.
+        longest_hold_seconds: The longest that a finished sentence waited to be decided.
+    """
+
+    whole: bool
+    released: int
+    checks: int
+    first_seconds: float | None
+    longest_hold_seconds: float
