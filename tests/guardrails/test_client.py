@@ -15,7 +15,6 @@ from guardrails import (
     ProviderFailed,
     ResponseUnreadable,
     Settings,
-    StreamingUnsupported,
 )
 from guardrails.gateway import LiteLLMGateway
 from guardrails.testing import ScriptedLLM, ScriptedVerifier, chat_response, chat_responses
@@ -178,10 +177,6 @@ def test_check_gives_back_the_type_it_got():
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (
-            lambda g: g.completion("m", MESSAGES, sources=[SOURCE], stream=True),
-            StreamingUnsupported,
-        ),
         (lambda g: g.completion("m", MESSAGES, model="n"), ConfigInvalid),
         (lambda g: g.completion(*range(9)), ConfigInvalid),
         (lambda g: g.check(object(), sources=[SOURCE]), ResponseUnreadable),
