@@ -27,7 +27,7 @@ def shape_of(response: object) -> Shape:
     if hasattr(response, "__anext__") or hasattr(response, "__next__"):
         raise StreamingUnsupported(
             "The call gave a stream; it was not read, and nothing was released.",
-            hint="Call with stream=False: an answer is released only after it was checked.",
+            hint="Call with stream=False, or yield the events from a generator function.",
         )
     choices = get(response, "choices")
     if isinstance(choices, Sequence) and not isinstance(choices, str):

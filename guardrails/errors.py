@@ -17,7 +17,7 @@
         ├── ReviewConflict              GR311  a review item is not in the state asked of it
         ├── RecordInvalid               GR312  not a record, or of a version we do not know
         ├── TimedOut                    GR313  a deadline of ours passed
-        ├── StreamingUnsupported        GR314  ``stream=True`` is not available here
+        ├── StreamingUnsupported        GR314  a stream where a whole answer was expected
         ├── RequestRefused              GR320  the proxy refused a request before any work
         │   ├── NotAuthenticated        GR321  no key, or not a valid one
         │   ├── NotAllowed              GR322  the key may not do this
@@ -181,7 +181,7 @@ class TimedOut(GuardrailsError):
 
 
 class StreamingUnsupported(GuardrailsError):
-    """``stream=True`` is not available here. Nothing was sent."""
+    """A stream came where a whole answer was expected. It was not read; nothing was released."""
 
     code = "GR314"
 
