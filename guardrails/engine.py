@@ -23,7 +23,7 @@ from guardrails.retrievers import adapt, normalise_sources
 from guardrails.runner import Hands, adrive, drive
 from guardrails.second_build import judge_of, sampler_of
 from guardrails.streaming.guarded import LoopThread
-from guardrails.streaming.run import StreamHands
+from guardrails.streaming.hands import StreamHands
 from guardrails.streaming.ways import by_sentence, raises
 from policies.load import load_policy
 from policies.schema import Policy

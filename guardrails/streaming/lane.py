@@ -9,9 +9,10 @@ text was cut into chunks, nor on how many sentences were checked at once.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from guardrails._flow_values import unchecked
 from guardrails.streaming.cutting import Cutting
 from guardrails.streaming.shapes import Closing, Kind, Piece
 from policies.types import Action
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from policies.schema import Policy
     from policies.types import ClaimDecision, Decision
     from verifiers.claims.boundaries import Boundaries
-    from verifiers.types import Assessment
+    from verifiers.types import Assessment, Failed
 
     Decide: TypeAlias = Callable[[Sequence[Assessment], bool], Decision]
 
@@ -148,14 +149,24 @@ class Lane:
             final: Whether that is the whole answer.
         """
         taken = [patch.claim.sentence for patch in self._patches]
-        rest = [a for a in assessments if not any(t.overlaps(a.claim.sentence) for t in taken)]
+        rest = [
+            a
+            for a in assessments
+            if a not in self._patches and not any(t.overlaps(a.claim.sentence) for t in taken)
+        ]
         everything = (*rest, *self._patches)
         self.assessments = tuple(sorted(everything, key=lambda a: a.claim.span))
         self._judge(upto, final=final)
 
-    def missed(self, upto: int, patch: Assessment, *, final: bool) -> None:
-        """The text from where it was decided up to ``upto`` could not be checked."""
-        self._patches.append(patch)
+    def missed(self, upto: int, failed: Failed, *, final: bool) -> None:
+        """The text from where it was decided up to ``upto`` could not be checked: one claim."""
+        if upto > self.decided and self.text[self.decided : upto].strip():
+            blank = unchecked(self.text[self.decided : upto], failed).assessments[0]
+            at = blank.claim.span
+            span = Span(at.start + self.decided, at.end + self.decided)
+            name = f"u{len(self._patches) + 1}"
+            claim = replace(blank.claim, id=name, span=span, sentence=span)
+            self._patches.append(replace(blank, claim=claim))
         self.found(upto, self.assessments, final=final)
 
     def _judge(self, upto: int, *, final: bool) -> None:

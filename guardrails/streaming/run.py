@@ -10,29 +10,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrails._flow_values import distinct, failed_of, unchecked
+from guardrails._flow_values import failed_of
 from guardrails.effects import CallModel, Fault
-from guardrails.errors import ProviderFailed, ResponseUnreadable, RetrieverFailed, TimedOut
+from guardrails.errors import ProviderFailed, ResponseUnreadable
 from guardrails.gateway import provider_failed
+from guardrails.streaming.evidence import Evidence, Unread
 from guardrails.streaming.keeping import Ended, Keeper
 from guardrails.streaming.lane import Lane, Out
 from guardrails.streaming.shapes import Kind, Piece
 from policies.engine import decide, settle
 from policies.types import AnswerFacts, Spent
 from verifiers.claims.boundaries import Boundaries
-from verifiers.types import Assessment, Failed, Verification
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
         AsyncIterator,
-        Awaitable,
-        Callable,
-        Mapping,
         Sequence,
     )
 
@@ -40,42 +37,16 @@ if TYPE_CHECKING:
     from guardrails.effects import Instant
     from guardrails.report import Report
     from guardrails.responses import Choice
-    from guardrails.retrievers import Retriever
     from guardrails.runner import Ports, SessionPort
-    from guardrails.streaming.shapes import Shape
+    from guardrails.streaming.hands import StreamHands
     from policies.schema import Policy
-    from policies.types import ClaimDecision, Decision
-    from verifiers.types import Source
+    from policies.types import Decision
+    from verifiers.types import Assessment, Verification
 
 # Undecided text from which on the provider waits for the checks.
 _MOST_WAITING: Final = 64_000
 # A provider's own timeout should speak first: its error says more than ours.
 _GRACE_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class StreamHands:
-    """What is particular to one stream.
-
-    Attributes:
-        open: Opens the provider's stream.
-        shape: Its protocol; made for this stream.
-        retriever: Asked for evidence, or None.
-        cost: What the stream cost in US dollars, from what it told; None where not known.
-        verdicts: What is said beside a released text of the claims in it; None for nothing.
-        ending: What is said with the last event of the reports; None for nothing.
-        raises: Whether a withheld answer is an error and not a text.
-        hold: Whether everything waits until the whole answer was decided.
-    """
-
-    open: Callable[[CallModel], Awaitable[AsyncIterator[Any]]]
-    shape: Shape
-    retriever: Retriever | None = None
-    cost: Callable[[Any], float | None] | None = None
-    verdicts: Callable[[Sequence[ClaimDecision]], Mapping[str, Any] | None] | None = None
-    ending: Callable[[Sequence[Report]], Mapping[str, Any] | None] | None = None
-    raises: bool = False
-    hold: bool = False
 
 
 @dataclass(slots=True)
@@ -109,10 +80,7 @@ class StreamRun:
         self._upstream: AsyncIterator[Any] | None = None
         self._read: asyncio.Task[Any] | None = None
         self._exhausted = False
-        self._sources: asyncio.Task[tuple[Source, ...] | Failed] | None = None
-        self._known: tuple[Source, ...] | Failed | None = None
-        self._prepared: SessionPort | None = None
-        self._notes: list[str] = []
+        self._evidence: Evidence | None = None
         self._seconds: dict[str, float] = {}
         self._first: float | None = None
         self._started: Instant | None = None
@@ -127,7 +95,7 @@ class StreamRun:
             GroundrailError: If the record could not be kept and must be.
         """
         self._started = self._ports.clock()
-        self._sources = asyncio.create_task(self._evidence())
+        self._evidence = Evidence(self._job, self._ports, self._rules, self._hands.retriever)
         keeper = Keeper(self._job, self._ports, self._rules)
         try:
             async for out in self._released():
@@ -140,15 +108,16 @@ class StreamRun:
             for event in self._last(lanes, keeper):
                 yield event
         except (GeneratorExit, asyncio.CancelledError) as stop:
-            await self._broken(keeper, Fault(stop, cancelled=True))
+            if not self.reports:
+                await _to_its_end(self._broken(keeper, Fault(stop, cancelled=True)))
             raise
         except Exception as error:
             if not self.reports:
-                await self._broken(keeper, Fault(error))
+                await _to_its_end(self._broken(keeper, Fault(error)))
             keeper.mark(error, self.reports)
             raise
         finally:
-            await self._close()
+            await _to_its_end(self._close())
 
     # ------------------------------------------------------------------ the loop
 
@@ -267,12 +236,12 @@ class StreamRun:
     # ------------------------------------------------------------------ checks
 
     def _lane(self, index: int) -> Lane:
-        known = self._known if isinstance(self._known, tuple) else None
+        known = self._read_by.known
         return Lane(
             index,
             self._rules,
             self._shape,
-            Boundaries(known),
+            Boundaries(known if isinstance(known, tuple) else None),
             partial(self._decision, index),
             ordered=getattr(self._shape, "ordered", True),
             hold=self._hands.hold,
@@ -280,7 +249,7 @@ class StreamRun:
 
     def _decision(self, index: int, assessments: Sequence[Assessment], whole: bool) -> Decision:  # noqa: FBT001
         job = self._job
-        has_evidence = isinstance(self._known, tuple) and bool(self._known)
+        has_evidence = bool(self._read_by.sources)
         facts = AnswerFacts(has_evidence=has_evidence)
         if whole:
             facts = self._choice(index).facts(has_evidence=has_evidence)
@@ -303,33 +272,11 @@ class StreamRun:
             work.check = asyncio.create_task(self._checked(work, text))
 
     async def _checked(self, work: _Work, text: str) -> Verification:
-        """What is found out about the beginning of an answer.
-
-        Raises:
-            GroundrailError: If it cannot be found out.
-        """
-        assert self._sources is not None  # noqa: S101 - made before anything else
-        sources = await asyncio.shield(self._sources)
-        if isinstance(sources, Failed):
-            return unchecked(text, sources) if text.strip() else _NOTHING
-        if not text.strip():
-            return _NOTHING
-        if work.session is None:
-            prepared, self._prepared = self._prepared, None
-            work.session = prepared or self._ports.verifier.open(
-                sources=sources, question=self._job.question
-            )
         marks = self._choice(work.lane.index).annotations if work.final else ()
-        seconds = self._rules.stream.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await work.session.aassess(text, annotations=marks, final=work.final)
-        except TimeoutError as late:
-            raise TimedOut(
-                f"Checking a sentence took longer than {seconds or 0:.3g} s; it counts as an "
-                "error.",
-                hint="Raise stream.seconds of the policy, or read less evidence.",
-            ) from late
+        made, work.session = await self._read_by.checked(
+            work.session, text, annotations=marks, final=work.final
+        )
+        return made
 
     def _finished_checks(self) -> None:
         for work in self._works.values():
@@ -344,55 +291,11 @@ class StreamRun:
             try:
                 found = task.result()
             except Exception as error:  # noqa: BLE001 - a check that failed is an error verdict
-                lane.missed(work.upto, self._patch(work, failed_of(error)), final=final)
+                failed = error.failed if isinstance(error, Unread) else failed_of(error)
+                lane.missed(work.upto, failed, final=final)
                 continue
             work.verification = found
             lane.found(work.upto, found.assessments, final=final)
-
-    def _patch(self, work: _Work, failed: Failed) -> Assessment:
-        """What could not be checked, as one claim."""
-        lane = work.lane
-        stretch = lane.text[lane.decided : work.upto]
-        blank = unchecked(stretch if stretch.strip() else "?", failed).assessments[0]
-        claim = blank.claim
-        moved = claim.span.__class__(claim.span.start + lane.decided, claim.span.end + lane.decided)
-        name = f"u{work.checks}"
-        return replace(blank, claim=replace(claim, id=name, span=moved, sentence=moved))
-
-    # ------------------------------------------------------------------ evidence
-
-    async def _evidence(self) -> tuple[Source, ...] | Failed:
-        """What there is to read, made ready while the model still writes its first words."""
-        job, retriever = self._job, self._hands.retriever
-        sources = job.captured if job.sources is None else job.sources
-        if not job.retrieve:
-            self._known = sources
-        if job.retrieve and retriever is not None:
-            begun, limit = self._now(), self._rules.limits.seconds
-            try:
-                async with asyncio.timeout(limit):
-                    found = await retriever.aretrieve(job.question or "")
-            except TimeoutError:
-                late = RetrieverFailed(
-                    f"The retriever gave nothing within {limit or 0:.3g} s; the claims count as "
-                    "errors.",
-                    hint="Raise limits.seconds of the policy, or use a faster retriever.",
-                )
-                self._known = failed_of(late)
-                return self._known
-            except Exception as error:  # noqa: BLE001 - evidence that failed is no evidence
-                self._known = failed_of(error)
-                return self._known
-            finally:
-                self._seconds["evidence"] = self._now() - begun
-            self._notes += found.notes
-            sources = self._known = distinct((*found.sources, *job.captured))
-        first = self._ports.verifier.open(sources=sources, question=job.question)
-        # A model that cannot be loaded fails the checks, which say so.
-        with suppress(Exception):
-            await first.aprepare()
-            self._prepared = first
-        return sources
 
     # ------------------------------------------------------------------ the end
 
@@ -403,10 +306,10 @@ class StreamRun:
             reading=self._shape.reading(),
             lanes=len(self._works),
             verification=work.verification,
-            sources=self._known if isinstance(self._known, tuple) else (),
-            notes=tuple(self._notes),
+            sources=self._read_by.sources,
+            notes=tuple(self._read_by.notes),
             started=self._started,
-            seconds=dict(self._seconds),
+            seconds={**self._seconds, **self._read_by.seconds},
             checks=work.checks,
             first=self._first,
             longest=work.longest,
@@ -443,12 +346,12 @@ class StreamRun:
         """Record a stream that did not come to its end."""
         works = [work for _, work in sorted(self._works.items())] or [_Work(self._lane(0))]
         states = [self._state(work) for work in works]
-        self.reports = await asyncio.shield(keeper.broken(states, fault))
+        self.reports = await keeper.broken(states, fault)
 
     async def _close(self) -> None:
         """Stop whatever still runs, the provider first."""
         tasks: list[asyncio.Task[Any]] = [w.check for w in self._works.values() if w.check]
-        tasks += [task for task in (self._read, self._sources) if task is not None]
+        tasks += [task for task in (self._read, self._read_by.task) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -457,12 +360,30 @@ class StreamRun:
             with suppress(Exception):
                 await close()
 
+    @property
+    def _read_by(self) -> Evidence:
+        assert self._evidence is not None  # noqa: S101 - made before anything else
+        return self._evidence
+
     def _now(self) -> float:
         return self._ports.clock().tick
 
 
 _DONE: Final = object()
-_NOTHING: Final = Verification(assessments=(), model=None)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wind up, whoever cancels: a record half written is none, and a provider left open costs."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as stop:
+            cancelled = stop
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _next(upstream: AsyncIterator[Any]) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from guardrails.engine import Engine, Options
     from guardrails.report import Guarded, Report
     from guardrails.runner import Hands
-    from guardrails.streaming.run import StreamHands
+    from guardrails.streaming.hands import StreamHands
 
 
 def reasoning_of(job: Job) -> Kind:

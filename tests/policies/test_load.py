@@ -337,7 +337,7 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_digest_is_pinned() -> None:
     """The digest of a policy does not change between releases without being noticed."""
     assert Policy(name="pinned").digest == (
-        "v1:b2:ee49e6977cd2551e43574324e10001b585ecbda157a5a955d9d7602821f11575"
+        "v1:b2:9f5de0bfa951c3b3d5a2647d9fde71a85af2d6a6702dd9288eea12720e1cd73d"
     )
 
 
