@@ -16,7 +16,7 @@ from verifiers.types import (
 if TYPE_CHECKING:
     from guardrails.report import Attempt, Failure, Judging, Sampling, Usage
     from policies.types import ClaimDecision
-    from verifiers.types import Consistency, EvidenceSpan
+    from verifiers.types import Consistency, EvidenceSpan, Source
 
 
 def usage_dict(usage: Usage) -> dict[str, Any]:
@@ -168,3 +168,16 @@ def claim_dict(entry: ClaimDecision) -> dict[str, Any]:
         case CheckError():
             out |= {"reason": verdict.reason, "code": verdict.code}
     return out
+
+
+def source_dict(source: Source) -> dict[str, Any]:
+    """A source, without its text."""
+    return {
+        "id": source.id,
+        "title": source.title,
+        "uri": source.uri,
+        "origin": source.origin.value,
+        "trust": source.trust.value,
+        "timestamp": source.timestamp.isoformat() if source.timestamp else None,
+        "characters": len(source.text),
+    }

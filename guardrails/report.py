@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from guardrails._report_dict import attempt_dict, claim_dict, usage_dict
+from guardrails._report_dict import attempt_dict, claim_dict, source_dict, usage_dict
 from policies.types import Action, AnswerFacts, Decision, Spent
 from verifiers.consistency.stopping import StopReason
 
@@ -49,6 +49,11 @@ class Disposition(StrEnum):
     REFUSED = "refused"  # the refusal text instead
     STOPPED = "stopped"  # streamed: its first sentences, then the refusal or holding text
     FAILED = "failed"  # there was no answer, or no end of it: the call failed or was cancelled
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the answer, or its rest, was kept from the caller."""
+        return self.value in {"refused", "held", "stopped", "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +231,6 @@ class Attempt:
         return usage
 
 
-_BLOCKED = frozenset(
-    {Disposition.REFUSED, Disposition.HELD, Disposition.STOPPED, Disposition.FAILED}
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything about one answer: what was found, what was decided, what was done.
@@ -290,8 +290,8 @@ class Report:
 
     @property
     def blocked(self) -> bool:
-        """Whether the answer, or the rest of it, was kept from the caller."""
-        return self.disposition in _BLOCKED
+        """Whether the answer, or its rest, was kept from the caller."""
+        return self.disposition.blocks
 
     @property
     def usage_by(self) -> dict[str, Usage]:
@@ -344,18 +344,7 @@ class Report:
                 for hit in self.decision.hits
             ],
             "attempts": [attempt_dict(attempt) for attempt in self.attempts],
-            "sources": [
-                {
-                    "id": source.id,
-                    "title": source.title,
-                    "uri": source.uri,
-                    "origin": source.origin.value,
-                    "trust": source.trust.value,
-                    "timestamp": source.timestamp.isoformat() if source.timestamp else None,
-                    "characters": len(source.text),
-                }
-                for source in self.sources
-            ],
+            "sources": [source_dict(source) for source in self.sources],
             "model": None
             if model is None
             else {

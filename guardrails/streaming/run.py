@@ -27,11 +27,7 @@ from policies.types import AnswerFacts, Spent
 from verifiers.claims.boundaries import Boundaries
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Sequence,
-    )
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 
     from guardrails._flow_values import Job
     from guardrails.effects import Instant
