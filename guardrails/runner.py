@@ -40,9 +40,21 @@ from guardrails.effects import (
     Verify,
 )
 from guardrails.errors import ProviderFailed, RetrieverFailed, TimedOut
+from guardrails.ports import SessionPort, VerifierPort
+
+__all__ = [
+    "Clock",
+    "Hands",
+    "Ports",
+    "SessionPort",
+    "VerifierPort",
+    "adrive",
+    "drive",
+    "system_clock",
+]
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterator
 
     from guardrails.effects import Called, Effect, Ending, Result
     from guardrails.judging.values import Judge
@@ -51,56 +63,11 @@ if TYPE_CHECKING:
     from guardrails.sampling.values import Sampler
     from guardrails.telemetry import Telemetry
     from policies.schema import Policy
-    from verifiers.types import Citation, Source, Verification
 
 T = TypeVar("T")
 
 # A provider's own timeout should speak first: its error says more than ours.
 _GRACE_SECONDS = 0.5
-
-
-class SessionPort(Protocol):
-    """What a stream needs of ``verifiers.session.Session``."""
-
-    async def aprepare(self) -> None:
-        """Make ready what does not depend on the answer."""
-        ...
-
-    async def aassess(
-        self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
-    ) -> Verification:
-        """Assess every claim of the answer so far, without blocking the event loop."""
-        ...
-
-
-class VerifierPort(Protocol):
-    """What a guard needs of ``verifiers.pipeline.Verifier``."""
-
-    def verify(
-        self,
-        answer: str,
-        *,
-        sources: Sequence[Source],
-        question: str | None = None,
-        annotations: Sequence[Citation] = (),
-    ) -> Verification:
-        """Assess every claim of ``answer``. Blocks."""
-        ...
-
-    async def averify(
-        self,
-        answer: str,
-        *,
-        sources: Sequence[Source],
-        question: str | None = None,
-        annotations: Sequence[Citation] = (),
-    ) -> Verification:
-        """As ``verify``, without blocking the event loop."""
-        ...
-
-    def open(self, *, sources: Sequence[Source], question: str | None = None) -> SessionPort:
-        """A session for one answer that is still being written."""
-        ...
 
 
 class Clock(Protocol):
