@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from guardrails.errors import NotAllowed, RequestRefused
 from guardrails.proxy.auth import caller
 from guardrails.proxy.context import context
+from guardrails.proxy.leaving import ClientGone
 from guardrails.proxy.limits import read_json
 from guardrails.proxy.options import RequestOptions, settle
 from guardrails.proxy.policies import NO_POLICY
-from guardrails.proxy.serve import ClientGone, json_response, run_check
+from guardrails.proxy.serve import json_response, run_check
 from guardrails.proxy.shown import body_of, headers_of
 
 router = APIRouter()

@@ -261,6 +261,8 @@ class DirectEvents:
                     yield found
         except (OSError, _client_error(), TimeoutError) as error:
             raise _broken_off(error) from error
+        finally:
+            _let_go(self._response)
         if not ended:
             raise _broken_off(None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.responses import Response
@@ -18,7 +18,9 @@ from guardrails.effects import Called, CallModel
 from guardrails.errors import Unavailable
 from guardrails.proxy.auth import caller
 from guardrails.proxy.context import context
+from guardrails.proxy.leaving import ClientGone, while_there
 from guardrails.proxy.limits import read_json
+from guardrails.proxy.live import Live, reading, stages
 from guardrails.proxy.options import Asked, settle, take_options
 from guardrails.proxy.protocols import (
     Call,
@@ -29,15 +31,15 @@ from guardrails.proxy.protocols import (
     refuse,
     wants_usage,
 )
-from guardrails.proxy.shown import body_of, headers_of
+from guardrails.proxy.shown import beside, body_of, headers_of
 from guardrails.proxy.upstream import JSON, PROVIDER_KEY_HEADER, Answer, UpstreamFailed, Wire
 from guardrails.proxy.wire import DONE, encode
 from guardrails.report import Entry
 from guardrails.streaming.replay import events_of
-from verifiers.errors import GroundrailError
+from guardrails.streaming.ways import holds_answers, reasoning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
     from guardrails.proxy.context import Context
     from guardrails.proxy.upstream import ErrorAnswer, Relayed, Upstream
     from guardrails.report import Guarded
-
-T = TypeVar("T")
 
 _GONE: Final = 499
 _REPLACED: Final = frozenset({"content-type", "retry-after"})
@@ -126,6 +126,8 @@ async def _guarded(request: Request, work: _Work) -> Response:
     """A checked answer, as a whole."""
     engine, call, asked = work.guard.engine, work.call, work.asked
     job = await asyncio.to_thread(make_job, work.guard, call, asked)
+    if call.stream and not holds_answers(job):
+        return await _live(request, work, job)
     headers: Mapping[str, str] = {}
 
     async def acall(effect: CallModel) -> Called:
@@ -147,6 +149,37 @@ async def _guarded(request: Request, work: _Work) -> Response:
     if told is not None:
         response["guardrails"] = told
     return json_response(response, headers)
+
+
+async def _live(request: Request, work: _Work, job: Job) -> Response:
+    """A stream that lets each sentence go once it was decided."""
+    call, asked, upstream = work.call, work.asked, work.upstream
+    shape, outlet = stages(call.wire, reasoning_of(job))
+    headers: Mapping[str, str] = {}
+
+    async def open_stream(effect: CallModel) -> AsyncIterator[JSON]:
+        nonlocal headers
+        events = await upstream.stream(call.wire, call.body, work.headers, within=effect.timeout)
+        headers = events.headers
+        return reading(events)
+
+    stream = work.guard.engine.astream(
+        job,
+        asked.options,
+        open_stream=open_stream,
+        shape=shape,
+        cost=lambda read: upstream.price(call.model, read.usage),
+        verdicts=None if asked.report == "none" else beside,
+        ending=lambda reports: body_of(reports, asked.report),
+    )
+    try:
+        first = await while_there(request.receive, anext(stream, None))
+    except BaseException:
+        await stream.aclose()
+        raise
+    ours = {"x-groundrail-call": job.call_id, "x-groundrail-record": job.call_id}
+    kept = {key: value for key, value in headers.items() if key not in _REPLACED}
+    return Live(first, stream, outlet, call.wire, {**kept, **ours})
 
 
 def _replayed(
@@ -260,42 +293,3 @@ class Relay(Response):
 
         with suppress(ClientGone):
             await while_there(receive, everything())
-
-
-# --------------------------------------------------------------------------- callers who go away
-
-
-class ClientGone(Exception):
-    """The caller went away; what was under way was cancelled."""
-
-
-async def while_there(receive: Receive, work: Awaitable[T]) -> T:
-    """Do ``work`` as long as the caller is there.
-
-    Raises:
-        ClientGone: If the caller went away first. The work was cancelled and has ended.
-    """
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            await _stopped(task)
-            raise ClientGone
-        return task.result()
-    finally:
-        watch.cancel()
-        if not task.done():
-            await _stopped(task)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _stopped(task: asyncio.Future[Any]) -> None:
-    """Cancel a task and wait until it has wound up."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, GroundrailError):
-        await task

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from guardrails._report_dict import claim_dict
 from guardrails.report import Disposition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guardrails.report import Report
+    from policies.types import ClaimDecision
 
 Much = Literal["full", "short", "none"]
 
@@ -100,6 +102,13 @@ def _released(report: Report, span: list[int]) -> bool:
 
 def _unquoted(claim: dict[str, Any]) -> dict[str, Any]:
     return {key: claim[key] for key in _WORDLESS if key in claim}
+
+
+def beside(claims: Sequence[ClaimDecision]) -> dict[str, Any] | None:
+    """What is said of the claims of a stream so far: verdicts and places, no words."""
+    if not claims:
+        return None
+    return {"claims": [_unquoted(claim_dict(claim)) for claim in claims]}
 
 
 def headers_of(reports: Sequence[Report]) -> dict[str, str]:

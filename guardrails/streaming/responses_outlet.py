@@ -94,7 +94,10 @@ class ResponsesOutlet:
         return out
 
     def _put_right(self, event: Event) -> Sequence[Event]:  # noqa: PLR0911 - one a kind of event
-        event = self._shape.original(event) or event
+        original = self._shape.original(event)
+        if original is not None:
+            ours = {"guardrails": event["guardrails"]} if "guardrails" in event else {}
+            event = {**original, **ours}
         name = str(event.get("type"))
         if name in ENDS:
             return self._end(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -36,6 +37,23 @@ CALL = {
     "status": "completed",
 }
 REASONING = {"id": "rs", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+
+
+_OPEN: list[Any] = []
+
+
+def opened(client: Any) -> Any:
+    """A client that is closed when the test ends."""
+    _OPEN.append(client)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close them."""
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 def joined(chunks: list[Any]) -> Any:
@@ -74,9 +92,9 @@ def test_openai_chat_streams_what_it_streams_straight(
     if usage:
         ask["stream_options"] = {"include_usage": True}
     with serving([response]) as (url, provider):
-        straight = openai.OpenAI(base_url=provider.url, api_key="x").chat.completions.create(**ask)
+        straight = opened(openai.OpenAI(base_url=provider.url, api_key="x")).chat.completions.create(**ask)
         expected = joined(list(straight))
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x")
+        client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         assert joined(list(client.chat.completions.create(**ask, extra_body=EXTRA))) == expected
 
         async def also() -> Any:
@@ -101,10 +119,10 @@ def test_openai_responses_stream_what_they_stream_straight(
     """By the SDK's own helper: the same final response, sync and async."""
     ask: dict[str, Any] = {"model": "m", "input": "Where is Paris?"}
     with serving([response]) as (url, provider):
-        straight = openai.OpenAI(base_url=provider.url, api_key="x")
+        straight = opened(openai.OpenAI(base_url=provider.url, api_key="x"))
         with straight.responses.stream(**ask) as stream:
             expected = stream.get_final_response().model_dump()
-        ours = openai.OpenAI(base_url=f"{url}/v1", api_key="x")
+        ours = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         with ours.responses.stream(**ask, extra_body=EXTRA) as stream:
             assert stream.get_final_response().model_dump() == expected
 
@@ -131,9 +149,9 @@ def test_anthropic_streams_what_it_streams_straight(serving: Any, response: dict
     ask: dict[str, Any] = {"model": "claude", "max_tokens": 99, "messages": ASKED}
     with serving([response]) as (url, provider):
         base = provider.url.removesuffix("/v1")
-        with anthropic.Anthropic(base_url=base, api_key="x").messages.stream(**ask) as stream:
+        with opened(anthropic.Anthropic(base_url=base, api_key="x")).messages.stream(**ask) as stream:
             expected = stream.get_final_message().model_dump()
-        client = anthropic.Anthropic(base_url=url, api_key="x")
+        client = opened(anthropic.Anthropic(base_url=url, api_key="x"))
         with client.messages.stream(**ask, extra_body=EXTRA) as stream:
             assert stream.get_final_message().model_dump() == expected
 
@@ -153,7 +171,7 @@ def test_anthropic_streams_what_it_streams_straight(serving: Any, response: dict
 def test_chat_refuses_in_the_stream(serving: Any) -> None:
     """The refusal is the text, and the finish reason says why; the report is on the last event."""
     with serving([f"{GOOD} {BAD}"]) as (url, _):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x")
+        client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         chunks = list(
             client.chat.completions.create(
                 model="by-refuse",
@@ -163,17 +181,18 @@ def test_chat_refuses_in_the_stream(serving: Any) -> None:
             )
         )
     choices, _ = joined(chunks)
+    assert choices[0]["text"].startswith("Paris is in France.")
     assert "could not confirm" in choices[0]["text"]
     assert choices[0]["reason"] == "content_filter"
     refusal = "".join(c.choices[0].delta.refusal or "" for c in chunks if c.choices)
     assert "could not confirm" in refusal
-    assert chunks[-1].model_extra["guardrails"]["disposition"] == "refused"
+    assert chunks[-1].model_extra["guardrails"]["disposition"] == "stopped"
 
 
 def test_responses_refuse_in_the_stream(serving: Any) -> None:
     """The SDK's helper ends with a refusal part."""
     with serving([responses_response(BAD)]) as (url, _):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x")
+        client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         with client.responses.stream(
             model="by-refuse", input="Where?", extra_body={"guardrails": {"sources": SOURCES}}
         ) as stream:
@@ -187,7 +206,7 @@ def test_anthropic_refuses_in_the_stream(serving: Any) -> None:
     """The SDK's helper ends with ``stop_reason`` refusal."""
     rules = [{"model": "claude", "policy": "strict"}]
     with serving([message_response(BAD)], routes=rules) as (url, _):
-        client = anthropic.Anthropic(base_url=url, api_key="x")
+        client = opened(anthropic.Anthropic(base_url=url, api_key="x"))
         with client.messages.stream(
             model="claude",
             max_tokens=9,
@@ -243,12 +262,15 @@ BEGUN = events_of(chat_response(f"{GOOD} {BAD}"))[:4]
 def test_a_provider_that_fails_never_reads_as_a_whole_answer(serving: Any, fault: Any) -> None:
     """An error, with a status or as an event; no unchecked word."""
     with serving([fault]) as (url, _):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0)
         seen: list[Any] = []
 
         def read() -> None:
             ask: dict[str, Any] = {"model": "m", "messages": ASKED, "stream": True}
-            seen.extend(client.chat.completions.create(**ask, extra_body=EXTRA))
+            with (
+                openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client,
+                client.chat.completions.create(**ask, extra_body=EXTRA) as stream,
+            ):
+                seen.extend(stream)
 
         with pytest.raises(openai.APIError):
             read()
