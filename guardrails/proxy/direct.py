@@ -64,7 +64,6 @@ _SENT_ON: Final = frozenset(
         "x-client-request-id",
     }
 )
-# The provider's headers that mean something to a caller.
 _SENT_BACK: Final = ("anthropic-", "openai-", "x-ratelimit-")
 _SENT_BACK_EXACT: Final = frozenset(
     {
