@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -279,8 +281,17 @@ def test_nothing_of_the_guarded_call_goes_with_the_judges_but_its_connection():
 
 @pytest.fixture(scope="module", autouse=True)
 def _litellm():
-    """Imported before the first test, not on the clock of one."""
-    load_litellm()
+    """Imported before the first test, not on the clock of one.
+
+    Its async clients of loops that have ended are let go here: found by the garbage collector in
+    a later test, their sockets would fail that one.
+    """
+    litellm = load_litellm()
+    yield
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(params=["sync", "async"])
