@@ -92,7 +92,9 @@ def test_openai_chat_streams_what_it_streams_straight(
     if usage:
         ask["stream_options"] = {"include_usage": True}
     with serving([response]) as (url, provider):
-        straight = opened(openai.OpenAI(base_url=provider.url, api_key="x")).chat.completions.create(**ask)
+        straight = opened(
+            openai.OpenAI(base_url=provider.url, api_key="x")
+        ).chat.completions.create(**ask)
         expected = joined(list(straight))
         client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         assert joined(list(client.chat.completions.create(**ask, extra_body=EXTRA))) == expected
@@ -149,7 +151,9 @@ def test_anthropic_streams_what_it_streams_straight(serving: Any, response: dict
     ask: dict[str, Any] = {"model": "claude", "max_tokens": 99, "messages": ASKED}
     with serving([response]) as (url, provider):
         base = provider.url.removesuffix("/v1")
-        with opened(anthropic.Anthropic(base_url=base, api_key="x")).messages.stream(**ask) as stream:
+        with opened(anthropic.Anthropic(base_url=base, api_key="x")).messages.stream(
+            **ask
+        ) as stream:
             expected = stream.get_final_message().model_dump()
         client = opened(anthropic.Anthropic(base_url=url, api_key="x"))
         with client.messages.stream(**ask, extra_body=EXTRA) as stream:
