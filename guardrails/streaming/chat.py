@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrails._response_access import clear, get, has, items_of, put
+from guardrails.errors import ResponseUnreadable
 from guardrails.responses import Choice, Reading, chat_annotations, usage_of
 from guardrails.streaming.shapes import Closing, Kind, Piece
 
@@ -59,12 +60,12 @@ class ChatShape:
 
     def split(self, event: Any) -> Sequence[Piece]:
         """The pieces of a chunk: role and reasoning, text, calls, the end."""
+        choices = _choices_of(event)
         self._model = _name(get(event, "model")) or self._model
         self._id = _name(get(event, "id")) or self._id
         usage = get(event, "usage")
         if usage is not None:
             self._usage = usage
-        choices = items_of(event, "choices")
         pieces = [
             (index, kind, text)
             for index, choice in enumerate(choices)
@@ -120,10 +121,17 @@ class ChatShape:
 
     def with_text(self, piece: Piece, text: str) -> Any:
         """A copy of a text chunk with another text, without its log probabilities."""
+        own = self.with_rest(piece, text)
+        clear(items_of(own, "choices")[0], ("logprobs",))
+        return own
+
+    def with_rest(self, piece: Piece, text: str) -> Any:
+        """A copy with the last words of a chunk whose others went out before.
+
+        The log probabilities of all of them come with it.
+        """
         own = copy.deepcopy(piece.event)
-        choice = items_of(own, "choices")[0]
-        _put_text(choice, text)
-        clear(choice, ("logprobs",))
+        _put_text(items_of(own, "choices")[0], text)
         return own
 
     def closing(self, lane: int, text: str, why: Closing) -> Sequence[Any]:
@@ -177,6 +185,37 @@ class ChatShape:
                 )
             )
         return Reading(tuple(choices), usage_of(self._usage), self._model, self._id)
+
+
+def _choices_of(event: Any) -> list[Any]:
+    """The choices of a chunk. What is no chunk goes no further: it may hold words of an answer.
+
+    Raises:
+        ResponseUnreadable: If this is no chunk, or its text is none.
+    """
+    found = get(event, "choices")
+    bare = found is None and has(event, "choices")
+    choices: list[Any] = [] if bare else found if isinstance(found, list) else [None]
+    if all(_fielded(choice) and _readable(choice) for choice in choices):
+        return choices
+    kind = type(event)
+    raise ResponseUnreadable(
+        f"The stream went on with something that is no chunk of a completion (a"
+        f" {kind.__module__}.{kind.__qualname__}); what was not decided by then was not released.",
+        hint="Look at the provider's raw stream; this is usually an error in disguise.",
+    )
+
+
+def _readable(choice: Any) -> bool:
+    """Whether the text of a choice is where we look for it."""
+    delta = get(choice, "delta")
+    if delta is None:
+        return isinstance(get(choice, "text"), str | None)
+    return _fielded(delta) and isinstance(get(delta, "content"), str | list | None)
+
+
+def _fielded(value: object) -> bool:
+    return isinstance(value, dict) or hasattr(value, "__dict__")
 
 
 def _name(value: object) -> str | None:

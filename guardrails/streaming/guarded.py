@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
 from guardrails.errors import ConfigInvalid
 
@@ -117,6 +118,7 @@ class GuardedStream(_Reports):
         """
         self._loop = loop
         self._stream = loop.run(make())
+        loop.adopt(self._stream)
         self._of = lambda: self._stream.so_far
 
     def __iter__(self) -> Self:
@@ -139,7 +141,8 @@ class GuardedStream(_Reports):
 
     def close(self) -> None:
         """Stop reading. The provider's stream is closed, and what was let go is recorded."""
-        self._loop.run(self._stream.aclose())
+        if not self._loop.closed:  # else the guard did that when it was closed
+            self._loop.run(self._stream.aclose())
 
     def __enter__(self) -> Self:
         """The stream itself."""
@@ -155,9 +158,26 @@ class LoopThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._streams: WeakSet[AsyncGuardedStream] = WeakSet()
+        self.closed = False
+
+    def adopt(self, stream: AsyncGuardedStream) -> None:
+        """Close this stream before the loop is."""
+        self._streams.add(stream)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the loop and wait for it. What interrupts the wait cancels the work."""
+        """Run ``work`` on the loop and wait for it. What interrupts the wait cancels the work.
+
+        Raises:
+            ConfigInvalid: If the guard was closed.
+        """
+        if self.closed:
+            work.close()
+            raise ConfigInvalid(
+                "The guard was closed, and the stream with it; what had gone out is recorded.",
+                hint="Read the stream to its end before you close the guard.",
+            )
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._running())
         try:
             return future.result()
@@ -169,17 +189,18 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(
+                self._thread = threading.Thread(
                     target=loop.run_forever, name="groundrail-streams", daemon=True
                 )
-                thread.start()
+                self._thread.start()
                 self._loop = loop
             return self._loop
 
     def close(self) -> None:
-        """Stop the loop. Streams that still run on it are cancelled first."""
+        """Stop the loop. Streams that are open on it are closed first, and recorded."""
         with self._lock:
             loop, self._loop = self._loop, None
+            self.closed = True
         if loop is None:
             return
 
@@ -188,6 +209,12 @@ class LoopThread:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            closing = [stream.aclose() for stream in list(self._streams)]
+            await asyncio.gather(*closing, return_exceptions=True)
+            await asyncio.get_running_loop().shutdown_default_executor()
 
         asyncio.run_coroutine_threadsafe(everything(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
+        if self._thread is not None:
+            self._thread.join()
+        loop.close()

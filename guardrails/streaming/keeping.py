@@ -176,7 +176,7 @@ class Keeper:
         hit = RuleHit("call", Action.REFUSE, "there is no answer: the stream broke")
         policy = self._job.policy
         decision = Decision(Action.REFUSE, (), (hit,), policy.name, policy.digest, self._job.route)
-        said = "".join(state.lane.delivered)
+        said = "".join(state.lane.handed)
         return self._whole(
             state,
             attempt,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from guardrails._flow_values import unchecked
 from guardrails.streaming.cutting import Cutting
 from guardrails.streaming.shapes import Closing, Kind, Piece
+from guardrails.streaming.values import Out
 from policies.types import Action
 from verifiers.types import NotCheckworthy, Span, Supported
 
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
     from verifiers.types import Assessment, Failed
 
     Decide: TypeAlias = Callable[[Sequence[Assessment], bool], Decision]
-
-
-class Out(NamedTuple):
-    """An event that may go out, and the claims whose decision let it."""
-
-    event: object
-    claims: tuple[ClaimDecision, ...] = ()
 
 
 class _Text(NamedTuple):
@@ -71,6 +65,7 @@ class Lane:
     decision: Decision | None = None
     assessments: tuple[Assessment, ...] = ()
     delivered: list[str] = field(default_factory=list)
+    handed: list[str] = field(default_factory=list)  # of it, what the consumer has taken
     decided: int = 0  # everything before was decided
     whole: bool = False  # the decision is on the answer read to its end
     over: bool = False  # the answer was decided on as far as it ever will be
@@ -340,13 +335,23 @@ class Lane:
             kept = self._cutting.kept(start, upto)
             self._sent = upto
             if kept:
-                as_it_is = kept == item.piece.text
-                event = item.piece.event if as_it_is else self.shape.with_text(item.piece, kept)
-                out.append(Out(event, tuple(self._fresh)))
+                event = self._told(item, kept, upto)
+                out.append(Out(event, tuple(self._fresh), self.index, kept))
                 self._fresh.clear()
                 self.delivered.append(kept)
         # What is left of a lane that is closed never goes out.
         return upto >= item.end or (self.over and self._closing is not None)
+
+    def _told(self, item: _Text, kept: str, upto: int) -> Any:
+        """The event that says what is left of an item."""
+        piece = item.piece
+        if kept == piece.text:
+            return piece.event
+        make = self.shape.with_text
+        if upto == item.end and self._cutting.kept(item.start, upto) == piece.text:
+            # All of the item has gone out with this: what the provider says of it may follow.
+            make = getattr(self.shape, "with_rest", make)
+        return make(piece, kept)
 
     def _piece_out(self, piece: Piece, out: list[Out]) -> bool:
         match piece.kind:
@@ -363,11 +368,10 @@ class Lane:
     def _at_end(self, piece: Piece, out: list[Out]) -> bool:
         if self._closing is not None or (piece.kind is Kind.ALOUD and self.removed):
             return True
+        event = piece.event
         if piece.kind is Kind.END:
-            delivered = {self.index: "".join(self.delivered)}
-            out.append(Out(self.shape.ending(piece, delivered)))
-        else:
-            out.append(Out(piece.event))
+            event = self.shape.ending(piece, {self.index: "".join(self.delivered)})
+        out.append(Out(event))
         return True
 
     def settle(self, closing_text: str) -> list[Out]:
@@ -385,13 +389,10 @@ class Lane:
         self._later = []
         out = self.take()
         if self._closing is not None:
-            text = closing_text
-            if not self.ordered and self.delivered:
-                text = f"\n\n{text}"
-            events = self.shape.closing(self.index, text, self._closing)
-            out += [Out(event) for event in events]
+            text = f"\n\n{closing_text}" if self.delivered and not self.ordered else closing_text
+            out += [Out(event) for event in self.shape.closing(self.index, text, self._closing)]
             self.delivered.append(text)
         if self._fresh and out:
-            out[0] = Out(out[0].event, tuple(self._fresh))
+            out[0] = out[0]._replace(claims=tuple(self._fresh))
             self._fresh.clear()
         return out

@@ -20,8 +20,9 @@ from guardrails.errors import ProviderFailed, ResponseUnreadable
 from guardrails.gateway import provider_failed
 from guardrails.streaming.evidence import Evidence, Unread
 from guardrails.streaming.keeping import Ended, Keeper
-from guardrails.streaming.lane import Lane, Out
+from guardrails.streaming.lane import Lane
 from guardrails.streaming.shapes import Kind, Piece
+from guardrails.streaming.values import Out
 from policies.engine import decide, settle
 from policies.types import AnswerFacts, Spent
 from verifiers.claims.boundaries import Boundaries
@@ -332,10 +333,11 @@ class StreamRun:
     def _told(self, out: Out | Any) -> Any:
         if not isinstance(out, Out):
             return out
-        claims = out.claims
+        if out.text:
+            self._works[out.lane].lane.handed.append(out.text)
         if self._first is None and self._started is not None:
             self._first = self._now() - self._started.tick
-        said = self._hands.verdicts(claims) if claims and self._hands.verdicts else None
+        said = self._hands.verdicts(out.claims) if out.claims and self._hands.verdicts else None
         return out.event if said is None else self._shape.attach(out.event, said)
 
     async def _broken(self, keeper: Keeper, fault: Fault) -> None:

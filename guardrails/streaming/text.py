@@ -91,6 +91,10 @@ class AnyShape:
         """A copy of a text event with another text."""
         return self._shape.with_text(piece, text)
 
+    def with_rest(self, piece: Piece, text: str) -> Any:
+        """A copy with the last words of an event whose others went out before."""
+        return getattr(self._shape, "with_rest", self._shape.with_text)(piece, text)
+
     def closing(self, lane: int, text: str, why: Closing) -> Sequence[Any]:
         """Events that end the lane with a text."""
         return self._shape.closing(lane, text, why)

@@ -1,8 +1,28 @@
-"""What a report tells of an answer that was streamed."""
+"""Values of streams: what goes out, and what a report tells of an answer that was streamed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from policies.types import ClaimDecision
+
+
+class Out(NamedTuple):
+    """An event that may go out.
+
+    Attributes:
+        event: The event.
+        claims: The claims whose decision let it.
+        lane: Which answer's text it carries.
+        text: That text.
+    """
+
+    event: object
+    claims: tuple[ClaimDecision, ...] = ()
+    lane: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
