@@ -229,7 +229,8 @@ def test_bytes_of_a_character_may_come_one_by_one(server, verifier, text, size) 
         async with asyncio.timeout(20):
             return "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
 
-    assert asyncio.run(reading()) == text
+    with made:
+        assert server.runner.run(reading()) == text
 
 
 class Server:
@@ -239,6 +240,7 @@ class Server:
         self.reply: Any = ""
         self.provider = ScriptedProvider(lambda _: self.reply)
         self.url = self.provider.url
+        self.runner = asyncio.Runner()  # LiteLLM keeps its connections with the loop
 
     def guard(self, verifier: Any) -> Guard:
         return Guard(load_policy(PLAIN), settings=Settings(), verifier=verifier, store=False)
@@ -246,9 +248,14 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
+    import litellm
+
     made = Server()
     with made.provider:
         yield made
+        made.runner.run(litellm.close_litellm_async_clients())
+        litellm.in_memory_llm_clients_cache.flush_cache()
+        made.runner.close()
 
 
 # ------------------------------------------------------------------ tight
