@@ -50,18 +50,27 @@ class EvidenceSettings:
         overlap_sentences: Sentences a window repeats of the one before it.
         read_all_up_to: Up to this many windows, all are read for every claim.
         k: Above that, how many of the best are.
+        first: How many of these are read first. When one of them supports the claim with at least
+            ``enough`` and none contradicts it, the others are left unread; coverage says so.
+        enough: Above 1 for reading them always.
     """
 
     window_tokens: int = 128
     overlap_sentences: int = 1
     read_all_up_to: int = 16
     k: int = 10
+    first: int = 4
+    enough: float = 0.7
 
     def __post_init__(self) -> None:
         if self.window_tokens < LEAST_WINDOW_TOKENS or self.overlap_sentences < 0:
             raise ValueError(
                 f"window_tokens must be {LEAST_WINDOW_TOKENS} or more and overlap_sentences 0 or "
                 f"more, not {self.window_tokens} and {self.overlap_sentences}"
+            )
+        if self.first < 1 or self.enough <= 0:
+            raise ValueError(
+                f"first must be 1 or more and enough above 0, not {self.first} and {self.enough}"
             )
         if self.k < 1 or self.read_all_up_to < 0:
             raise ValueError(

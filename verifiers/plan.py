@@ -7,8 +7,8 @@ sync and the async driver in :mod:`verifiers.pipeline` share every rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.types import (
     Assessment,
@@ -28,7 +28,7 @@ from verifiers.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from verifiers.errors import VerifierError
     from verifiers.types import EvidenceSpan, Outcome, ValueMismatch, Window
@@ -111,6 +111,66 @@ def plan(
                 pairs.append(Pair(window.text, claim.hypothesis))
         planned.append(ClaimPlan(claim, reading, None, tuple(places)))
     return Plan(tuple(planned), tuple(pairs))
+
+
+class Cascade(NamedTuple):
+    """When reading may stop early: the best windows first, the rest only where it can matter.
+
+    Attributes:
+        first: Windows of a claim that are read first, best by rank.
+        enough: Entailment by one of them from which the rest are left unread.
+        calm: Contradiction from which they are read all the same: sources may disagree.
+    """
+
+    first: int
+    enough: float
+    calm: float = 0.5
+
+
+def opening(plan: Plan, cascade: Cascade) -> list[int]:
+    """The places of the pairs to score first, ascending.
+
+    A claim that cites is read whole: whether its own source supports it is asked besides.
+    """
+    places: set[int] = set()
+    for item in plan.claims:
+        upto = len(item.places) if item.claim.citations else cascade.first
+        places.update(place for place in item.places[:upto] if place is not None)
+    return sorted(places)
+
+
+def settled_early(plan: Plan, scores: Mapping[int, NLIProbs | Failed], cascade: Cascade) -> Plan:
+    """The plan without the windows that need not be read, given the scores of the first.
+
+    Args:
+        plan: What was to be read. Its pairs stay as they are.
+        scores: By place, those of :func:`opening`.
+        cascade: When the rest is left unread.
+    """
+    return Plan(
+        tuple(_shortened(item, scores, cascade) for item in plan.claims), plan.pairs, plan.seconds
+    )
+
+
+def _shortened(
+    item: ClaimPlan, scores: Mapping[int, NLIProbs | Failed], cascade: Cascade
+) -> ClaimPlan:
+    first, reading = cascade.first, item.reading
+    if reading is None or item.claim.citations or len(item.places) <= first:
+        return item
+    read = [VERBATIM if place is None else scores[place] for place in item.places[:first]]
+    good = [probs for probs in read if isinstance(probs, NLIProbs)]
+    if len(good) < len(read) or any(probs.contradiction >= cascade.calm for probs in good):
+        return item
+    if not any(probs.entailment >= cascade.enough for probs in good):
+        return item
+    windows = reading.windows[:first]
+    coverage = replace(
+        reading.coverage,
+        windows_read=len(windows),
+        sources_read=len({window.source_id for window in windows}),
+    )
+    return replace(item, reading=Reading(windows, coverage), places=item.places[:first])
 
 
 # A window with less entailment than this supports at no sensible threshold, so its values are

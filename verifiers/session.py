@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from verifiers.errors import BackendFailed, InputTooLong
-from verifiers.plan import Reading, failure, finish, plan
+from verifiers.plan import Cascade, Reading, failure, finish, opening, plan, settled_early
 from verifiers.text import Memo
 from verifiers.types import Coverage, EvidenceSpan, Failed, Pair, Verification
 from verifiers.values import exact_match, mismatches
@@ -83,7 +83,8 @@ class _Call(NamedTuple):
     Attributes:
         known: Assessments of the claims that need nothing, by their place.
         planned: What the others need.
-        asked: The pairs of the plan that have no score yet, each once.
+        asked: The pairs to score next, each once; none of them has a score yet.
+        answered: The scores of this call so far.
         began: When the call began.
         scoring: When scoring began.
     """
@@ -93,6 +94,8 @@ class _Call(NamedTuple):
     asked: tuple[Pair, ...]
     began: float
     scoring: float
+    answered: dict[Pair, NLIProbs | Failed]
+    scored: int = 0
 
 
 class Session:
@@ -168,17 +171,21 @@ class Session:
                 that fails while scoring does not raise: its claims come back ``Failed``.
         """
         call = self._shop.worker.submit(self._begin, text, tuple(annotations), final).result()
-        scores, result = self._score_blocking(call.asked)
-        return self._shop.worker.submit(self._conclude, call, scores, result).result()
+        call = _with(call, *self._score_blocking(call.asked))
+        call = self._shop.worker.submit(self._rest, call).result()
+        call = _with(call, *self._score_blocking(call.asked))
+        return self._shop.worker.submit(self._conclude, call).result()
 
     async def aassess(
         self, text: str, *, annotations: Sequence[Citation] = (), final: bool = False
     ) -> Verification:
         """As :meth:`assess`, without blocking the event loop. Cancelling it drops its work."""
         notes = tuple(annotations)
-        call = await self._on_worker(lambda: self._begin(text, notes, final))
-        scores, result = await self._score(call.asked)
-        return await self._on_worker(lambda: self._conclude(call, scores, result))
+        begun = await self._on_worker(lambda: self._begin(text, notes, final))
+        first = _with(begun, *await self._score(begun.asked))
+        rest = await self._on_worker(lambda: self._rest(first))
+        call = _with(rest, *await self._score(rest.asked))
+        return await self._on_worker(lambda: self._conclude(call))
 
     async def _on_worker(self, work: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(self._shop.worker.submit(work))
@@ -242,19 +249,49 @@ class Session:
         )
         scoring = clock()
         self._spend(claims=split - begun, evidence=scoring - split)
-        asked = tuple(dict.fromkeys(p for p in planned.pairs if p not in self._scores))
-        return _Call(known, planned, asked, begun, scoring)
+        first = [planned.pairs[place] for place in opening(planned, self._cascade)]
+        return _Call(known, planned, self._unscored(first), begun, scoring, {})
 
-    def _conclude(
-        self, call: _Call, scores: Sequence[NLIProbs | Failed], result: ScoreResult | None
-    ) -> Verification:
+    def _rest(self, call: _Call) -> _Call:
+        """The call with what is left to score, once the best windows were read."""
+        planned = call.planned
+        scores = {
+            place: self._score_of(call, planned.pairs[place])
+            for place in opening(planned, self._cascade)
+        }
+        planned = settled_early(planned, scores, self._cascade)
+        wanted = [
+            planned.pairs[place]
+            for item in planned.claims
+            for place in item.places
+            if place is not None and planned.pairs[place] not in call.answered
+        ]
+        return call._replace(planned=planned, asked=self._unscored(wanted))
+
+    @property
+    def _cascade(self) -> Cascade:
+        settings = self._shop.settings
+        return Cascade(settings.first, settings.enough)
+
+    def _unscored(self, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+        return tuple(dict.fromkeys(pair for pair in pairs if pair not in self._scores))
+
+    def _score_of(self, call: _Call, pair: Pair) -> NLIProbs | Failed:
+        return self._scores.get(pair) or call.answered[pair]
+
+    def _conclude(self, call: _Call) -> Verification:
         clock = self._shop.clock
         scored = clock()
-        answered = dict(zip(call.asked, scores, strict=True))
+        answered, planned = call.answered, call.planned
+        read = {p for item in planned.claims for p in item.places if p is not None}
+        unread = Failed("GR100", "the pair was not read")  # of windows that were left out: unused
         new = iter(
             finish(
-                call.planned,
-                [self._scores.get(pair) or answered[pair] for pair in call.planned.pairs],
+                planned,
+                [
+                    self._score_of(call, pair) if place in read else unread
+                    for place, pair in enumerate(planned.pairs)
+                ],
                 narrow=self._narrow,
                 check_values=_check_values,
             )
@@ -265,8 +302,8 @@ class Session:
             self._scores.update((p, s) for p, s in answered.items() if not isinstance(s, Failed))
             # The latest text is what counts: claims it no longer makes are forgotten.
             self._assessed = {a.claim: a for a in assessments}
-        self._pairs += len(call.planned.pairs)
-        self._scored += result.scored if result else 0
+        self._pairs += len(read)
+        self._scored += call.scored
         done = clock()
         self._spend(nli=scored - call.scoring, values=done - scored, total=done - call.began)
         return Verification(
@@ -366,6 +403,13 @@ class Session:
         if place is not None:
             sentences = [s for s in sentences if s.overlaps(place)]
         return narrow(window, text, sentences)
+
+
+def _with(call: _Call, scores: Sequence[NLIProbs | Failed], result: ScoreResult | None) -> _Call:
+    """The call with the scores of what it asked."""
+    answered = {**call.answered, **dict(zip(call.asked, scores, strict=True))}
+    more = result.scored if result else 0
+    return call._replace(answered=answered, asked=(), scored=call.scored + more)
 
 
 def _verbatim(claim: Claim, window: Window) -> bool:
