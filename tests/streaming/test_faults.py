@@ -12,6 +12,7 @@ from guardrails.actions import cut
 from guardrails.errors import ConfigInvalid, GuardrailsError, ResponseUnreadable, StoreUnavailable
 from guardrails.record import Record, replay
 from guardrails.scripted_streams import events_of
+from guardrails.settings import StoreSettings
 from guardrails.testing import ScriptedLLM, chat_response
 from policies.load import load_policy
 from policies.types import Action
@@ -202,9 +203,9 @@ def _bad() -> Any:
 
 
 def guard(spy: Spy, shelf: Any, upstream: Upstream, policy: Any = None, **options: Any) -> Guard:
+    options = {"settings": Settings(), **options}
     return Guard(
         load_policy({**RULES, **(policy or {})}),
-        settings=Settings(),
         verifier=spy,
         store=shelf,
         gateway=Gateway(upstream),
@@ -380,6 +381,26 @@ def test_a_store_that_is_down_ends_the_stream_with_an_error(spy) -> None:
     assert isinstance(seen.error, StoreUnavailable)
     assert seen.reasons == []
     assert GOOD.startswith(seen.text)
+
+
+@pytest.mark.parametrize("on_error", ["continue", "fail"])
+def test_a_store_that_cannot_be_opened(spy, tmp_path, on_error) -> None:
+    """``continue`` ends the stream with a note; ``fail`` ends it with an error. Both spill."""
+    (tmp_path / "file").write_text("no folder")
+    spill = tmp_path / "spill.jsonl"
+    url = f"sqlite:///{tmp_path / 'file' / 'records.db'}"
+    settings = Settings(store=StoreSettings(url=url, spill=spill, on_error=on_error))
+    seen = listen(spy, None, settings=settings)
+    assert spill.exists()
+    assert seen.stream.report.recorded is False
+    if on_error == "continue":
+        assert seen.error is None
+        assert seen.text == GOOD
+        assert "GR307" in seen.stream.report.notes[-1]
+    else:
+        assert isinstance(seen.error, StoreUnavailable)
+        assert GOOD.startswith(seen.text)
+        assert seen.reasons == []
 
 
 # ------------------------------------------------------------------ the consumer
