@@ -218,7 +218,8 @@ class _Handling(BaseHTTPRequestHandler):
 
     def _answer(self, response: dict[str, Any], request: dict[str, Any]) -> None:
         if request.get("stream") is True:
-            asked = (request.get("stream_options") or {}).get("include_usage") is True
+            options = request.get("stream_options")
+            asked = isinstance(options, dict) and options.get("include_usage") is True
             self._stream(Stream(events_of(response, usage=asked)))
         else:
             self._write(200, json.dumps(response).encode())

@@ -26,6 +26,7 @@ from guardrails.proxy.upstream import (
     Relayed,
     UpstreamFailed,
     Wire,
+    refused_by,
 )
 from guardrails.proxy.wire import ends, read_event
 
@@ -311,7 +312,7 @@ def _back(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {}
     for name, value in headers.items():
         low = name.lower()
-        if low in _SENT_BACK_EXACT or low.startswith(_SENT_BACK):
+        if (low in _SENT_BACK_EXACT or low.startswith(_SENT_BACK)) and value.isascii():
             kept[low] = value
     return kept
 
@@ -358,12 +359,7 @@ async def _refused(response: aiohttp.ClientResponse) -> UpstreamFailed:
         body = await response.content.read(_ERROR_BYTES)
     response.close()
     status = response.status if response.status in _ERRORS else 502
-    return UpstreamFailed(
-        f"The provider answered with HTTP {response.status}; there is no answer.",
-        status=response.status,
-        hint="The provider's own error is passed on.",
-        answer=ErrorAnswer(status, body, _back(response.headers)),
-    )
+    return refused_by(response.status, ErrorAnswer(status, body, _back(response.headers)))
 
 
 def _late(seconds: float) -> UpstreamFailed:
@@ -377,17 +373,15 @@ def _late(seconds: float) -> UpstreamFailed:
 def _unreachable(error: Exception) -> UpstreamFailed:
     return UpstreamFailed(
         f"The provider cannot be reached ({type(error).__name__}); there is no answer.",
-        status=502,
         hint="Check the deployment's api_base, and that the provider is up.",
     )
 
 
 def _broken_off(error: Exception | None) -> UpstreamFailed:
-    late = isinstance(error, TimeoutError)
     kind = f" ({type(error).__name__})" if error is not None else ""
     return UpstreamFailed(
         f"The provider broke off before its answer was whole{kind}.",
-        status=504 if late else 502,
+        status=504 if isinstance(error, TimeoutError) else None,
         hint="Try again. If it goes on, look at the provider, and at timeouts on the way to it.",
     )
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from starlette.exceptions import HTTPException
 
 from guardrails.errors import RequestRefused, RequestTooLarge, StoreUnavailable, TooManyRequests
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from guardrails.store.rates import SharedRates
 
 _IN_THREAD: Final = 256 * 1024
+_DIGITS: Final = 20
+_LEAST: Final = -(2**63)
+_GREATEST: Final = 2**64 - 1
 _KEYS: Final = 100_000
 
 
@@ -87,13 +92,17 @@ async def read_json(request: Request, limits: LimitSettings) -> dict[str, Any]:
 def parse_json(body: bytes, depth: int) -> dict[str, Any]:
     """The JSON object in ``body``; see :func:`read_json`."""
     try:
-        value = json.loads(body, object_pairs_hook=_object, parse_constant=_constant)
+        # As text: the decoder would take lone surrogates out of bytes.
+        value = _DECODER.decode(body.decode("utf-8-sig"))
+        if b"\\u" in body:
+            orjson.loads(body)  # takes no lone surrogates, which nothing behind us could encode
     except RecursionError:
         raise _too_deep(depth) from None
     except ValueError:  # the decoder's message may quote the body
         raise RequestRefused(
             "The body is not valid JSON; nothing was sent.",
-            hint="Send one JSON object in UTF-8, with finite numbers.",
+            hint="Send one JSON object in UTF-8, with whole characters, finite numbers, and "
+            "integers of 64 bits.",
         ) from None
     if not isinstance(value, dict):
         raise RequestRefused("The body is not a JSON object; nothing was sent.")
@@ -115,6 +124,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(_: str) -> None:
     raise ValueError("no JSON number")
+
+
+def _integer(text: str) -> int:
+    """Those that every reader takes for the same number."""
+    if len(text) > _DIGITS or not _LEAST <= (number := int(text)) <= _GREATEST:
+        raise ValueError("no integer of 64 bits")
+    return number
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_real
+)
 
 
 def _too_deep(depth: int) -> RequestRefused:

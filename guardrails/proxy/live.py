@@ -46,6 +46,11 @@ def stages(wire: Wire, reasoning: Kind) -> tuple[Shape, Outlet]:
             assert_never(wire)
 
 
+def _says_why(event: JSON, wire: Wire) -> bool:
+    """Whether clients of the protocol would take an event for an error."""
+    return bool(event.get("error")) or (wire == "responses" and "message" in event)
+
+
 async def reading(events: Events) -> AsyncIterator[JSON]:
     """The events of an open stream; closing this closes it."""
     try:
@@ -91,7 +96,7 @@ class Live(Response):
                 async for data in self._written():
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             except UpstreamFailed as error:
-                if error.event is None:
+                if error.event is None or not _says_why(error.event, self._wire):
                     raise
                 data = encode(error.event, self._wire)
                 await send({"type": "http.response.body", "body": data, "more_body": True})

@@ -25,6 +25,7 @@ UNKNOWN = "unknown"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _STAGES = frozenset({"call", "evidence", "verify", "save", "total"})
+_LATE = frozenset({408, 504})
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -116,8 +117,10 @@ class Metrics:
 
 def _kind(failure: Failure) -> str:
     status = failure.status
+    if status in _LATE or "timeout" in failure.kind.lower():
+        return "timeout"
     if status is None:
-        return "timeout" if "timeout" in failure.kind.lower() else "connection"
+        return "connection"
     return f"{status // 100}xx" if 100 <= status < 600 else "other"  # noqa: PLR2004
 
 

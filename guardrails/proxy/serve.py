@@ -32,7 +32,14 @@ from guardrails.proxy.protocols import (
     wants_usage,
 )
 from guardrails.proxy.shown import beside, body_of, headers_of
-from guardrails.proxy.upstream import JSON, PROVIDER_KEY_HEADER, Answer, UpstreamFailed, Wire
+from guardrails.proxy.upstream import (
+    JSON,
+    PROVIDER_KEY_HEADER,
+    Answer,
+    UpstreamFailed,
+    Wire,
+    refused_by,
+)
 from guardrails.proxy.wire import DONE, encode
 from guardrails.report import Entry
 from guardrails.streaming.replay import events_of
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
     from guardrails.report import Guarded
 
 _GONE: Final = 499
+_KEY_REFUSED: Final = frozenset({401, 403})
 _REPLACED: Final = frozenset({"content-type", "retry-after"})
 _KEY_HEADERS: Final = ("x-api-key", "authorization")
 
@@ -78,7 +86,7 @@ async def serve(request: Request, wire: Wire) -> Response:
             return await _relayed(request, work)
         return await _guarded(request, work)
     except UpstreamFailed as error:
-        if error.answer is None:
+        if error.answer is None or not _for_the_caller(error.answer.status, work):
             raise
         return _passed_on(error, error.answer)
     except ClientGone:
@@ -244,6 +252,11 @@ def json_response(
     return Response(orjson.dumps(body), status, kept, "application/json")
 
 
+def _for_the_caller(status: int, work: _Work) -> bool:
+    """Whether an error is theirs to hear: that our own key was refused is not."""
+    return status not in _KEY_REFUSED or PROVIDER_KEY_HEADER in work.headers
+
+
 def _passed_on(error: UpstreamFailed, answer: ErrorAnswer) -> Response:
     """The provider's own error, as it wrote it."""
     headers = dict(answer.headers)
@@ -258,7 +271,10 @@ def _passed_on(error: UpstreamFailed, answer: ErrorAnswer) -> Response:
 async def _relayed(request: Request, work: _Work) -> Response:
     """The provider's bytes, unchecked, as the configuration says."""
     relaying = work.upstream.relay(work.call.wire, work.call.body, work.headers)
-    return Relay(await while_there(request.receive, relaying))
+    relayed = await while_there(request.receive, relaying)
+    if not _for_the_caller(relayed.status, work):
+        raise refused_by(relayed.status)
+    return Relay(relayed)
 
 
 class Relay(Response):

@@ -26,6 +26,8 @@ JSON = dict[str, Any]
 # provider. Set by the route alone; what a caller sends under this name is thrown away.
 PROVIDER_KEY_HEADER: Final = "x-provider-key"
 
+_KEY_REFUSED: Final = frozenset({401, 403})
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
@@ -62,6 +64,18 @@ class UpstreamFailed(ProviderFailed):
         super().__init__(message, status=status, hint=hint)
         self.answer = answer
         self.event = event
+
+
+def refused_by(status: int, answer: ErrorAnswer | None = None) -> UpstreamFailed:
+    """The failure that a provider's HTTP error is."""
+    return UpstreamFailed(
+        f"The provider answered with HTTP {status}; there is no answer.",
+        status=status,
+        hint="Look at the key of the deployment."
+        if status in _KEY_REFUSED
+        else "The provider's own error is passed on.",
+        answer=answer,
+    )
 
 
 class ModelUnknown(ProviderFailed):

@@ -10,6 +10,8 @@ from guardrails.proxy.sse import write_event
 from guardrails.proxy.upstream import JSON, UpstreamFailed, Wire
 
 _ERRORS: Final = range(400, 600)
+# What of an error event is passed on: nothing in which part of an answer could stand.
+_ERROR_FIELDS: Final = ("type", "error", "code", "message", "param", "request_id")
 
 DONE: Final = write_event(b"[DONE]")
 
@@ -44,7 +46,7 @@ def read_event(data: bytes) -> JSON:
             "The provider ended its stream with an error.",
             status=_status_of(found),
             hint="The provider's own error is passed on.",
-            event=found,
+            event={key: found[key] for key in _ERROR_FIELDS if key in found},
         )
     return found
 

@@ -15,6 +15,7 @@ from guardrails.responses import Choice, Reading
 from guardrails.streaming.shapes import Closing
 from guardrails.streaming.values import Streamed
 from policies.types import Action, AnswerFacts, Decision, RuleHit, Spent
+from verifiers.errors import GroundrailError
 from verifiers.types import Verification
 
 if TYPE_CHECKING:
@@ -85,7 +86,15 @@ class Keeper:
         Raises:
             GroundrailError: If one could not be kept and must be.
         """
-        return tuple([await self._kept(state) for state in states])
+        kept, failed = list[Report](), None
+        for state in states:
+            try:
+                kept.append(await self._kept(state))
+            except GroundrailError as error:
+                failed = failed or error  # the others are kept all the same
+        if failed is not None:
+            raise failed
+        return tuple(kept)
 
     async def _kept(self, state: Ended) -> Report:
         report = await asyncio.to_thread(self._report, state)
