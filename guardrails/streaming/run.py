@@ -109,8 +109,7 @@ class StreamRun:
                 await _to_its_end(self._broken(keeper, Fault(stop, cancelled=True)))
             raise
         except Exception as error:
-            # What the store did not take was offered to it already.
-            if not self.reports and not isinstance(error, StoreUnavailable):
+            if not self.reports and not isinstance(error, StoreUnavailable):  # spilled already
                 await _to_its_end(self._broken(keeper, Fault(error)))
             keeper.mark(error, self.reports)
             raise

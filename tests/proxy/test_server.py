@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from guardrails.scripted_provider import Pause, ScriptedProvider, Stream
+from guardrails.scripted_streams import events_of
+from guardrails.testing import chat_response
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -151,6 +155,46 @@ def test_a_signal_lets_what_is_at_work_finish(run: Callable[..., Running], sig: 
     thread.join(WAIT_S)
     assert answers[0].json() == {"told": "still here"}
     assert running.ended() == 0
+    assert '"groundrail.stopped"' in running.lines[-1]
+
+
+def test_a_stream_under_way_is_told_to_its_end(run: Callable[..., Running], tmp_path: Path) -> None:
+    """A signal in the middle of a checked stream: the rest is checked and sent, then exit 0."""
+    go_on = threading.Event()
+    events = events_of(chat_response("Paris is in France. Lyon is in France. Atlantis sank."))
+    half = next(n for n, event in enumerate(events) if "Lyon" in json.dumps(event)) + 1
+    stream = Stream([*events[:half], Pause(WAIT_S, go_on), *events[half:]])
+    with ScriptedProvider([stream]) as provider:
+        params = {"model": "openai/m", "api_base": provider.url, "api_key": "k"}
+        listed = tmp_path / "models.json"
+        listed.write_text(
+            json.dumps({"model_list": [{"model_name": "m", "litellm_params": params}]})
+        )
+        running = run(model_list=str(listed))
+        body = {
+            "model": "m",
+            "stream": True,
+            "messages": [{"role": "user", "content": "Where?"}],
+            "guardrails": {
+                "sources": ["Paris is in France. Lyon is in France."],
+                "policy": "strict",
+            },
+        }
+        url = f"{running.url}/v1/chat/completions"
+        seen = b""
+        with httpx.stream("POST", url, json=body, timeout=WAIT_S) as answer:
+            for piece in answer.iter_raw():
+                seen += piece
+                if not go_on.is_set() and b"Paris" in seen:
+                    running.process.send_signal(signal.SIGTERM)
+                    running.logged("groundrail.stopping")
+                    _until_refused(running.url)
+                    go_on.set()
+        assert running.ended() == 0
+    assert seen.endswith(b"data: [DONE]\n\n")
+    assert b"Lyon" in seen
+    assert b"Atlantis" not in seen
+    assert b"could not confirm" in seen
     assert '"groundrail.stopped"' in running.lines[-1]
 
 

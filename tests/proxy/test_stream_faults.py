@@ -48,9 +48,9 @@ stream: {seconds: 0.3}
 
 def response_of(wire: str, text: str) -> dict[str, Any]:
     """A whole response of a protocol."""
-    made = {"chat": chat_response, "responses": responses_response, "messages": message_response}
-    response: dict[str, Any] = made[wire](text)  # type: ignore[operator]
-    return response
+    if wire == "responses":
+        return responses_response(text)
+    return message_response(text) if wire == "messages" else chat_response(text)
 
 
 @pytest.fixture
