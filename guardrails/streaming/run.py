@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrails._flow_values import failed_of
 from guardrails.effects import CallModel, Fault
-from guardrails.errors import ProviderFailed, ResponseUnreadable, StoreUnavailable
+from guardrails.errors import ProviderFailed, ResponseUnreadable
 from guardrails.gateway import provider_failed
 from guardrails.streaming.evidence import Evidence, Unread
 from guardrails.streaming.keeping import Ended, Keeper
@@ -109,7 +109,7 @@ class StreamRun:
                 await _to_its_end(self._broken(keeper, Fault(stop, cancelled=True)))
             raise
         except Exception as error:
-            if not self.reports and not isinstance(error, StoreUnavailable):  # spilled already
+            if not self.reports:
                 await _to_its_end(self._broken(keeper, Fault(error)))
             keeper.mark(error, self.reports)
             raise
