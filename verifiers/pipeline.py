@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from verifiers.errors import SourceInvalid
 from verifiers.plan import failed_verification
-from verifiers.session import LEAST_WINDOW_TOKENS, Session, Workshop
+from verifiers.session import LEAST_WINDOW_TOKENS, Session
+from verifiers.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

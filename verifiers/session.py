@@ -14,7 +14,6 @@ of it runs on the event loop. Both go through :mod:`verifiers.plan`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from verifiers.errors import BackendFailed, InputTooLong
@@ -22,14 +21,12 @@ from verifiers.plan import Cascade, Reading, failure, finish, opening, plan, set
 from verifiers.text import Memo
 from verifiers.types import Coverage, EvidenceSpan, Failed, Pair, Verification
 from verifiers.values import exact_match, mismatches
-from verifiers.windows import Cutter, WindowIndex, narrow
+from verifiers.windows import WindowIndex, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
-    from verifiers.claims import ClaimExtractor
-    from verifiers.pipeline import Engine, EvidenceSettings
     from verifiers.plan import Plan
     from verifiers.protocols import ScoreResult
     from verifiers.types import (
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
         ValueMismatch,
         Window,
     )
+    from verifiers.workshop import Workshop
 
 _T = TypeVar("_T")
 
@@ -49,32 +47,6 @@ _T = TypeVar("_T")
 LEAST_WINDOW_TOKENS = 32
 # [CLS] premise [SEP] claim [SEP], and one more for models that separate with two.
 _SPECIAL_TOKENS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What all sessions of one verifier work with.
-
-    ``cutters`` are by window budget, and made on the worker thread only.
-    """
-
-    extractor: ClaimExtractor
-    engine: Engine
-    settings: EvidenceSettings
-    clock: Callable[[], float]
-    worker: ThreadPoolExecutor
-    cutters: dict[int, Cutter] = field(default_factory=dict)
-
-    def cutter(self, budget: int) -> Cutter:
-        """The cutter for windows of ``budget`` tokens. Called on the worker thread only."""
-        if budget not in self.cutters:
-            self.cutters[budget] = Cutter(
-                sentences=self.extractor.sentences,
-                count_text=self.engine.count_text,
-                budget_tokens=budget,
-                overlap_sentences=self.settings.overlap_sentences,
-            )
-        return self.cutters[budget]
 
 
 class _Call(NamedTuple):
