@@ -35,6 +35,7 @@ _NO_SECOND = (
     "regenerate."
 )
 _TOO_LATE = "The whole answer was decided when its beginning had gone out."
+_OFFERED = "Its record was made when the stream ended, and could not be kept in the store."
 _NO_QUEUE = "There is no store, so nobody was asked to review the answer."
 
 
@@ -79,6 +80,7 @@ class Keeper:
         self._job = job
         self._ports = ports
         self._rules = rules
+        self._offered: set[str] = set()  # one record an answer, whatever happens after it
 
     async def keep(self, states: Sequence[Ended]) -> tuple[Report, ...]:
         """The reports of a stream that came to its end, once they are kept.
@@ -288,6 +290,9 @@ class Keeper:
         recorder, job = self._ports.recorder, self._job
         if recorder is None:
             return Saved(recorded=False)
+        if report.record_id in self._offered:
+            return Saved(recorded=False, note=_OFFERED)
+        self._offered.add(report.record_id)
         return await self._in_thread(lambda: recorder.save(report, job.request, job.policy))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
