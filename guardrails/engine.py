@@ -1,6 +1,6 @@
 """The engine every way in shares: from options to a job, through a driver, to a result or an error.
 
-The client, the decorator, ``check`` and (later) the proxy are faces of it.
+The client, the decorator, ``check`` and the proxy are faces of it.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class LiteLLMGateway:
 
     def chunks_of(self, response: Any) -> list[Any]:
         """The chunks that tell a whole response, as LiteLLM's own objects."""
-        from guardrails.scripted_streams import events_of
+        from guardrails.streaming.replay import events_of
 
         litellm = self._load()
         whole = response if isinstance(response, dict) else response.model_dump()

@@ -132,7 +132,7 @@ class ScriptedLLM:
         called = self._answer({**request, "stream": True})
 
         # Imported here: the scripted streams import this module.
-        from guardrails.scripted_streams import events_of
+        from guardrails.streaming.replay import events_of
 
         async def chunks() -> AsyncIterator[Any]:
             for event in events_of(cast("Mapping[str, Any]", called.response)):
@@ -142,7 +142,7 @@ class ScriptedLLM:
 
     def chunks_of(self, response: Any) -> list[Any]:
         """The chunks that tell a whole response."""
-        from guardrails.scripted_streams import events_of
+        from guardrails.streaming.replay import events_of
 
         return list(events_of(response))
 

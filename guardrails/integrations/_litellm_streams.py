@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from guardrails.errors import ResponseUnreadable
 from guardrails.proxy.sse import EventReader, write_event
-from guardrails.scripted_streams import events_of
+from guardrails.streaming.replay import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
