@@ -13,7 +13,7 @@ import anthropic
 import httpx
 import openai
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from guardrails.scripted_provider import Stream
@@ -152,6 +152,11 @@ def test_whole_responses_for_the_async_sdk(serving: Any) -> None:
 KNOWN = ["Größe: 3 €.", "Das ist 🙂 gut.", "Paris is in France."]
 UNKNOWN = ["Atlantis sank in Sweden.", "Ünter Atlantis 🙂 liegt Sweden."]
 CUTS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
+WIRES: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"model": "m", "messages": ASKED}),
+    "responses": ("/v1/responses", {"model": "m", "input": ASKED}),
+    "messages": ("/v1/messages", {"model": "claude", "max_tokens": 99, "messages": ASKED}),
+}
 
 
 def cut_by(steps: Sequence[int], whole: Any) -> list[Any]:
@@ -163,16 +168,32 @@ def cut_by(steps: Sequence[int], whole: Any) -> list[Any]:
     return pieces
 
 
-def test_however_the_provider_cuts_its_bytes(serving: Any) -> None:
+def whole_of(wire: str, answer: str, *, aloud: bool) -> dict[str, Any]:
+    """A response of a protocol; thought aloud, it says the answer twice."""
+    if wire == "chat":
+        return chat_response(answer, **({"reasoning_content": answer} if aloud else {}))
+    if wire == "messages":
+        thought = {"type": "thinking", "thinking": answer, "signature": "s"}
+        return message_response(answer, before=[thought] if aloud else [])
+    summary = {**REASONING, "summary": [{"type": "summary_text", "text": answer}]}
+    return responses_response(answer, before=[summary] if aloud else [])
+
+
+REASONING = {"id": "rs", "type": "reasoning"}
+
+
+@pytest.mark.parametrize("wire", list(WIRES))
+def test_however_the_provider_cuts_its_bytes(serving: Any, wire: str) -> None:
     """What is withheld is in no byte, and what is decided is what a check of the whole decides."""
     reply: list[Any] = []
+    path, ask = WIRES[wire]
     with (
         serving(lambda _: reply[-1]) as (url, _),
         httpx.Client(base_url=url, timeout=WAIT_S) as client,
     ):
 
         @settings(
-            max_examples=30,
+            max_examples=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=(Phase.explicit, Phase.generate),
@@ -182,34 +203,38 @@ def test_however_the_provider_cuts_its_bytes(serving: Any) -> None:
         @given(
             said=st.lists(st.sampled_from([*KNOWN, *UNKNOWN]), min_size=1, max_size=5),
             policy=st.sampled_from(["redact", "refuse"]),
-            wire=st.sampled_from(["chat", "responses"]),
+            aloud=st.booleans(),
             letters=CUTS,
             bytes_=CUTS,
         )
-        def holds(said: list[str], policy: str, wire: str, letters: Any, bytes_: Any) -> None:
+        @example(said=KNOWN, policy="refuse", aloud=True, letters=[1], bytes_=[1])
+        @example(said=[*KNOWN, *UNKNOWN], policy="redact", aloud=True, letters=[1], bytes_=[1])
+        def holds(said: list[str], policy: str, *, aloud: bool, letters: Any, bytes_: Any) -> None:
             answer = " ".join(said)
-            made = chat_response(answer) if wire == "chat" else responses_response(answer)
+            made = whole_of(wire, answer, aloud=aloud)
             events = events_of(made, cut=lambda text: cut_by(letters, text))
             name = "" if wire == "chat" else "event: x\n"
             lines = [f"{name}data: {json.dumps(e, ensure_ascii=False)}\n\n" for e in events]
             raw = "".join(lines).encode()
             reply.append(Stream(cut_by(bytes_, raw), finished=False))
-            own = {"sources": KNOWN, "report": "full"}
-            body = {"model": f"by-{policy}", "stream": True, "guardrails": own}
-            path = "/v1/chat/completions" if wire == "chat" else "/v1/responses"
-            body["messages" if wire == "chat" else "input"] = ASKED
+            own = {"sources": KNOWN, "report": "full", "policy": policy}
+            body = {**ask, "stream": True, "guardrails": own}
             with client.stream("POST", path, json=body) as response:
                 sent = b"".join(response.iter_raw())
             for word in ("Atlantis", "Sweden", "Ünter"):
                 assert word.encode() not in sent
+                assert json.dumps(word)[1:-1].encode() not in sent
             lines = [line for line in sent.decode().split("\n") if line.startswith("data: {")]
             told = [json.loads(line.removeprefix("data: ")) for line in lines]
             (report,) = told[-1]["guardrails"]["reports"]
             checked = client.post(
-                "/v1/check", json={"answer": answer, "policy": policy, **own, "messages": ASKED}
+                "/v1/check", json={"answer": answer, **own, "messages": ASKED}
             ).json()
             (expected,) = checked["guardrails"]["reports"]
             assert report["action"] == expected["action"]
+            if not set(said) & set(UNKNOWN):
+                assert text_of(told) == answer
+                assert (thoughts_of(told) == answer) is aloud
             decided = [(c["span"], c["verdict"], c["action"]) for c in report["claims"]]
             whole = [(c["span"], c["verdict"], c["action"]) for c in expected["claims"]]
             if policy == "redact" or expected["action"] == "pass":
@@ -224,8 +249,23 @@ def test_however_the_provider_cuts_its_bytes(serving: Any) -> None:
         holds()
 
 
+def deltas_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The deltas of chat completions and messages."""
+    found = [c["delta"] for e in events for c in e.get("choices") or ()]
+    return found + [e["delta"] for e in events if e.get("type") == "content_block_delta"]
+
+
 def text_of(events: list[dict[str, Any]]) -> str:
-    """The deltas, joined."""
-    parts = [c["delta"].get("content") or "" for e in events for c in e.get("choices") or ()]
+    """The answer, joined."""
+    parts = [d.get("content") or d.get("text") or "" for d in deltas_of(events)]
     parts += [e["delta"] for e in events if e.get("type") == "response.output_text.delta"]
+    return "".join(parts)
+
+
+def thoughts_of(events: list[dict[str, Any]]) -> str:
+    """What was thought aloud, joined."""
+    parts = [d.get("reasoning_content") or d.get("thinking") or "" for d in deltas_of(events)]
+    parts += [
+        e["delta"] for e in events if e.get("type") == "response.reasoning_summary_text.delta"
+    ]
     return "".join(parts)
