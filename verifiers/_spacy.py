@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from verifiers import rules
 from verifiers.errors import PipelineUnavailable
-from verifiers.text import Sentence, Token
+from verifiers.text import Parsed, Sentence, Token
 from verifiers.types import Span
 
 if TYPE_CHECKING:
@@ -92,16 +93,36 @@ class SpacyParser:
         self, nlp: Any, texts: Sequence[str], memo: Memo
     ) -> Iterator[tuple[Sentence, ...]]:
         """As :meth:`parse`; a piece that is known is not parsed again."""
-        pieces = [[(text[a:b], a) for a, b in _pieces(text)] for text in texts]
-        memo.begin()
-        new = {part: None for found in pieces for part, _ in found if memo.get(part) is None}
+        last = memo.last
+        heads = [_head(last, text) for text in texts]
+        plan: list[list[tuple[Span, list[tuple[int, int]]]]] = []
+        new: dict[str, None] = {}
+        for text, head in zip(texts, heads, strict=True):
+            start = head.spans[-1].end if head.spans else 0
+            spans = rules.split(text, lines=False, start=start)
+            plan.append([(span, list(_parts(text, span))) for span in spans])
+            parts = (text[a:b] for _, found in plan[-1] for a, b in found)
+            new.update((part, None) for part in parts if memo.get(part) is None)
         docs = (_marked(nlp, part, (0, len(part))) for part in new)
         for part, doc in zip(new, nlp.pipe(docs, batch_size=_BATCH), strict=True):
             memo.put(part, tuple(_read(doc, 0)))
-        for found in pieces:
-            yield tuple(
-                _moved(sentence, base) for part, base in found for sentence in memo.get(part) or ()
-            )
+        for text, head, tail in zip(texts, heads, plan, strict=True):
+            found = [
+                tuple(_moved(s, a) for a, b in parts for s in memo.get(text[a:b]) or ())
+                for _, parts in tail
+            ]
+            cut = (*head.spans, *(span for span, _ in tail))
+            memo.last = Parsed(text, cut, (*head.found, *found))
+            yield tuple(sentence for group in memo.last.found for sentence in group)
+
+
+def _head(last: Parsed | None, text: str) -> Parsed:
+    """What is known of a text that may begin with the last one, as far as that can be said."""
+    if last is None or not text.startswith(last.text):
+        return Parsed(text, (), ())
+    # Whether a sentence ends at a mark shows in the characters behind it.
+    count = bisect_right(last.spans, len(last.text) - rules.LOOK, key=lambda span: span.end)
+    return Parsed(text, last.spans[:count], last.found[:count])
 
 
 def _load(pipelines: Sequence[str]) -> Any:
@@ -132,13 +153,18 @@ def _load(pipelines: Sequence[str]) -> Any:
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
     """Sentences of ``text`` by rule, those too long to parse at once cut at a space."""
     for span in rules.split(text, lines=False):
-        start = span.start
-        while span.end - start > _PIECE:
-            cut = text.rfind(" ", start + _PIECE // 2, start + _PIECE)
-            cut = start + _PIECE if cut < 0 else cut
-            yield start, cut
-            start = cut + (text[cut] == " ")
-        yield start, span.end
+        yield from _parts(text, span)
+
+
+def _parts(text: str, span: Span) -> Iterator[tuple[int, int]]:
+    """A sentence, cut at spaces where it is too long to be parsed at once."""
+    start = span.start
+    while span.end - start > _PIECE:
+        cut = text.rfind(" ", start + _PIECE // 2, start + _PIECE)
+        cut = start + _PIECE if cut < 0 else cut
+        yield start, cut
+        start = cut + (text[cut] == " ")
+    yield start, span.end
 
 
 def _marked(nlp: Any, text: str, piece: tuple[int, int]) -> Any:

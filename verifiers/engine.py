@@ -88,7 +88,8 @@ class NLIEngine:
     @property
     def info(self) -> ModelInfo:
         """What produces the scores. Loads the model on first use, and then blocks."""
-        return self.load()
+        # Not asked of the owner thread: a running batch would hold up whoever plans the next.
+        return self._core.scorer().info
 
     @property
     def loaded(self) -> bool:

@@ -72,7 +72,7 @@ _LINE = re.compile(r"\r\n|[\n\r\u2028\u2029\x85\x0b\x0c]")
 _ROW_START = re.compile(r"\s*(?:[-*+•◦▪●○]\s|\(?\d{1,3}[.)]\s|#{1,6}\s|>|\||\[\^?\w+\]:?\s)")
 _WRAP_MIN = 50  # narrower text is not wrapped prose but fields, verse or a list
 _WRAP_MAX = 160  # wider text was never wrapped: each line is its own paragraph
-_LOOK = 48
+LOOK = 48  # characters around a mark that are looked at
 _LIST_DIGITS = 3
 
 
@@ -86,7 +86,7 @@ class Edge(Enum):
 
 def _edge(text: str, start: int, end: int) -> Edge:
     """Judge the terminator ``text[start:end]``."""
-    following = _NEXT_WORD.match(text, end, min(len(text), end + _LOOK))
+    following = _NEXT_WORD.match(text, end, min(len(text), end + LOOK))
     return _judge(text, start, end, following.group(1) if following else "")
 
 
@@ -105,7 +105,7 @@ def _judge(text: str, start: int, end: int, word: str) -> Edge:  # noqa: PLR0911
     if mark != "." or text[start:end].startswith(("..", ".…")):
         quoted = any(c in _QUOTE_ENDS for c in text[start + 1 : end])
         return Edge.NO if lower and (quoted or mark in {".", "…"}) else Edge.YES
-    before = _LAST_WORD.search(text, max(0, start - _LOOK), start)
+    before = _LAST_WORD.search(text, max(0, start - LOOK), start)
     last = before.group() if before else ""
     if lower and any(c in _QUOTE_ENDS for c in text[start + 1 : end]):
         return Edge.NO
@@ -116,8 +116,8 @@ def _judge(text: str, start: int, end: int, word: str) -> Edge:  # noqa: PLR0911
 
 def _opens_line(text: str, at: int) -> bool:
     """Whether only marks stand between the beginning of a line and ``at``."""
-    head = text[max(0, at - _LOOK) : at]
-    if at > _LOOK and not _LINE.search(head):
+    head = text[max(0, at - LOOK) : at]
+    if at > LOOK and not _LINE.search(head):
         return False
     return not re.search(r"\w", _LINE.split(head)[-1])
 
@@ -232,12 +232,16 @@ def group_lines(text: str, lines: Sequence[Span]) -> list[list[Span]]:
     return groups
 
 
-def edges(text: str) -> Iterator[tuple[int, Edge]]:
+def edges(text: str, start: int = 0) -> Iterator[tuple[int, Edge]]:
     """Places where a sentence ends, or may end, in order; each is the offset after its last mark.
 
     Line ends are read as spaces here: see :func:`split`.
+
+    Args:
+        text: Any text.
+        start: Where to begin: 0 or an edge, for all edges behind it.
     """
-    for match in _BOUNDARY.finditer(text):
+    for match in _BOUNDARY.finditer(text, start):
         edge = _edge(text, match.start(), match.end())
         if edge is not Edge.NO:
             yield match.end(), edge
@@ -265,7 +269,7 @@ def marks(text: str) -> Iterator[Mark]:
     for match in _BOUNDARY.finditer(text):
         start, end = match.span()
         ends = _edge(text, start, end) is Edge.YES
-        following = _NEXT_WORD.match(text, end, min(len(text), end + _LOOK))
+        following = _NEXT_WORD.match(text, end, min(len(text), end + LOOK))
         if following is None or following.end() < len(text) or text[start] in _WIDE + _OTHER:
             yield Mark(end, ends, settled=True)
             continue
@@ -292,23 +296,24 @@ def breaks(before: str, following: str, width: int, *, whole: bool) -> bool | No
     return _hard(before, head.rstrip(), width)
 
 
-def split(text: str, *, lines: bool = True) -> list[Span]:
+def split(text: str, *, lines: bool = True, start: int = 0) -> list[Span]:
     """Cut a text into sentences.
 
     Args:
         text: Any text.
         lines: Whether line ends that are meant (a list, a table, fields) end a sentence too.
+        start: 0, or where a sentence ends that is known, for those behind it; only without lines.
 
     Returns:
         Sentences without surrounding space, in order, which together hold every non-space
         character. Linear in the length of the text.
     """
-    cuts = {end for end, edge in edges(text) if edge is Edge.YES}
+    cuts = {end for end, edge in edges(text, start) if edge is Edge.YES}
     if lines:
         cuts.update(end for end, _ in _line_breaks(text))
         cuts.update(match.end() for match in re.finditer(r"\n\s*\n|\u2029", text))
     spans: list[Span] = []
-    at = 0
+    at = start
     for cut in [*sorted(cuts), len(text)]:
         span = strip(text, at, cut)
         if span is not None:

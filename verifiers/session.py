@@ -95,7 +95,7 @@ class Session:
         self._cited_indexes: dict[tuple[int, frozenset[str]], WindowIndex] = {}
         # Only a session that is asked twice has anything to remember.
         self._memo: Memo | None = None
-        self._assessed: dict[Claim, Assessment] = {}
+        self._last: tuple[Assessment, ...] = ()
         self._scores: dict[Pair, NLIProbs] = {}
         self._tokens: dict[str, int] = {}
         self._pairs = 0
@@ -210,7 +210,7 @@ class Session:
         known: dict[int, Assessment] = {}
         new: list[Claim] = []
         for place, claim in enumerate(claims):
-            found = self._assessed.get(claim)
+            found = self._known(place, claim)
             if found is None or (final and isinstance(found.outcome, Failed)):
                 new.append(claim)
             else:
@@ -273,7 +273,7 @@ class Session:
         if self._memo is not None:
             self._scores.update((p, s) for p, s in answered.items() if not isinstance(s, Failed))
             # The latest text is what counts: claims it no longer makes are forgotten.
-            self._assessed = {a.claim: a for a in assessments}
+            self._last = assessments
         self._pairs += len(read)
         self._scored += call.scored
         done = clock()
@@ -285,6 +285,13 @@ class Session:
             pairs_scored=self._scored,
             seconds=dict(self._seconds),
         )
+
+    def _known(self, place: int, claim: Claim) -> Assessment | None:
+        """What the last call found out about a claim. Ids count claims: equal ones keep place."""
+        known = self._last[place] if place < len(self._last) else None
+        if known is None or not (known.claim is claim or known.claim == claim):
+            return None
+        return known
 
     def _spend(self, **seconds: float) -> None:
         for stage, spent in seconds.items():

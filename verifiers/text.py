@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from verifiers.claims.progress import Progress
     from verifiers.types import Span
 
 
@@ -50,36 +51,59 @@ class Sentence:
     tokens: tuple[Token, ...] = ()
 
 
-class Memo:
-    """What was parsed of one answer, so that reading it again as it grows parses only what is new.
+class Parsed(NamedTuple):
+    """One text that was parsed.
 
-    Holds what the last reading used; not shared between threads at the same time.
+    Attributes:
+        text: The text.
+        spans: What it was cut into, each parsed on its own.
+        found: The sentences of each.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+    found: tuple[tuple[Sentence, ...], ...]
+
+
+class Memo:
+    """What was read of one answer, so that reading it again as it grows costs only what is new.
+
+    Not shared between threads at the same time.
 
     Attributes:
         parsed: How many texts were parsed because they were not known.
+        last: The last text that was parsed: most often a longer one will begin with it.
+        progress: What the extractor read of the answer.
+        held: Characters of the texts that are known.
     """
 
     def __init__(self) -> None:
         self.parsed = 0
+        self.last: Parsed | None = None
+        self.progress: Progress | None = None
         self._known: dict[str, tuple[Sentence, ...]] = {}
-        self._used: dict[str, tuple[Sentence, ...]] = {}
+        self.held = 0
 
-    def begin(self) -> None:
-        """Another reading begins: forget what the last one did not use."""
-        if self._used:
-            self._known, self._used = self._used, {}
+    def begin(self, size: int) -> None:
+        """Another reading begins, of an answer of ``size`` characters."""
+        if self.held > _MOST_HELD * size + _ALWAYS_HELD:
+            # An answer that grows inside its sentences leaves the halves of them behind.
+            self._known, self.held = {}, 0
 
     def get(self, text: str) -> tuple[Sentence, ...] | None:
         """What is known of a text; offsets count from its first character."""
-        found = self._used.get(text) or self._known.get(text)
-        if found is not None:
-            self._used[text] = found
-        return found
+        return self._known.get(text)
 
     def put(self, text: str, sentences: tuple[Sentence, ...]) -> None:
         """Remember a text just parsed."""
         self.parsed += 1
-        self._used[text] = sentences
+        self.held += len(text)
+        self._known[text] = sentences
+
+
+# Characters of parsed text that are kept, by those of the answer, and at any rate.
+_MOST_HELD = 4
+_ALWAYS_HELD = 16_384
 
 
 class SentenceParser(Protocol):

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.claims.lines import (
     BOLD_LINE,
@@ -89,18 +89,73 @@ class _Line:
         return text[self.start : self.end]
 
 
+class Seam(NamedTuple):
+    """A line of a growing answer before which no block changes any more, whatever follows.
+
+    Attributes:
+        at: Where it begins; nothing was read yet at 0.
+        tables: The last table before it.
+        rows: Whether that table may go on with it.
+        fresh: Whether indented code may begin with it.
+    """
+
+    at: int = 0
+    tables: int = -1
+    rows: bool = False
+    fresh: bool = True
+
+
+class Blocks(NamedTuple):
+    """The blocks of an answer from a seam on.
+
+    Attributes:
+        blocks: In order; together they hold every non-space character from there, each once.
+        seam: The last seam of the answer as it stands.
+        before: How many of the blocks stand before it.
+    """
+
+    blocks: list[Block]
+    seam: Seam
+    before: int
+
+
 def segment(answer: str) -> list[Block]:
     """Cut an answer into blocks.
 
     Returns:
         Blocks in order; together they hold every non-space character, each once.
     """
-    return _Segmenter(answer).whole()
+    return blocks_from(answer, Seam()).blocks
 
 
-def _lines(answer: str) -> list[_Line]:
+def blocks_from(answer: str, seam: Seam) -> Blocks:
+    """Cut an answer into blocks from a seam on.
+
+    Args:
+        answer: The exact answer.
+        seam: A seam of its beginning, by an earlier reading of which this is a continuation. The
+            answer is not JSON from end to end, unless the seam is the very first.
+    """
+    segmenter = _Segmenter(answer, seam)
+    blocks = segmenter.run() if seam.at else segmenter.whole()
+    return Blocks(blocks, segmenter.seam, segmenter.before)
+
+
+def is_json(answer: str) -> bool:
+    """Whether an answer is JSON from end to end, quote marks aside."""
+    head = _HEAD.match(answer)
+    if head is None or answer[head.end() : head.end() + 1] not in {"{", "["}:
+        return False
+    segmenter = _Segmenter(answer)
+    return segmenter.is_data(segmenter.lines)
+
+
+_HEAD = re.compile(r"[\s>]*")
+
+
+def _lines(answer: str, start: int) -> list[_Line]:
     lines: list[_Line] = []
-    for match in LINE.finditer(answer):
+    for match in LINE.finditer(answer, start):
         if match.start() == match.end():
             continue
         end = match.end()
@@ -115,16 +170,21 @@ def _lines(answer: str) -> list[_Line]:
 class _Segmenter:
     """One pass over the lines of one answer."""
 
-    def __init__(self, answer: str) -> None:
+    def __init__(self, answer: str, seam: Seam = Seam()) -> None:  # noqa: B008 - immutable
         self.text = answer
-        self.lines = _lines(answer)
+        self.lines = _lines(answer, seam.at)
         self.blocks: list[Block] = []
-        self.tables = -1
+        self.tables = seam.tables
         self.fenced = -1  # the line after the last fence
+        self.rows = seam.rows  # whether a table may go on
+        self.opening = seam.fresh
+        self.reach = 0  # the line after the last one looked at
+        self.seam = seam
+        self.before = 0
 
     def whole(self) -> list[Block]:
         """The blocks of an answer that may be JSON from end to end."""
-        if self._is_data(self.lines):
+        if self.is_data(self.lines):
             first = next(i for i, line in enumerate(self.lines) if line.of(self.text).strip())
             lines = self._content(first, len(self.lines), 0)
             self._add(BlockKind.DATA, first, len(self.lines), lines)
@@ -134,13 +194,22 @@ class _Segmenter:
     def run(self) -> list[Block]:
         at = 0
         while at < len(self.lines):
+            self.reach = max(self.reach, at + 1)
             at = self._block(at)
+            if self.reach < len(self.lines):
+                # Only lines that are complete were looked at, and no later one can matter.
+                start = self.lines[at].whole
+                self.seam = Seam(start, self.tables, self.rows, self._fresh(at))
+                self.before = len(self.blocks)
         return self.blocks
 
     def _block(self, at: int) -> int:  # noqa: C901, PLR0911 - one branch for each kind of block
         """Read the block that begins at line ``at``; return the line after it."""
         line = self.lines[at]
         content = line.of(self.text)
+        if self.rows and "|" in content:
+            return self._row(at, content)
+        self.rows = False
         if not content.strip():
             if line.quoted and self.text[line.whole : line.end].strip():
                 self._add(BlockKind.RULE, at, at + 1, ())
@@ -174,9 +243,10 @@ class _Segmenter:
 
     def _fresh(self, at: int) -> bool:
         """Whether nothing precedes line ``at`` directly, as indented code demands."""
+        if at == 0:
+            return self.opening
         return (
-            at == 0
-            or not self.lines[at - 1].of(self.text).strip()
+            not self.lines[at - 1].of(self.text).strip()
             or at == self.fenced
             or (bool(self.blocks) and self.blocks[-1].kind is BlockKind.CODE)
         )
@@ -198,6 +268,7 @@ class _Segmenter:
         stop = at + 1
         while stop < len(self.lines) and self._continues(stop, self.lines[at]):
             stop += 1
+        self.reach = max(self.reach, stop + 1)
         lines = self._content(at, stop, skip)
         self._add(kind if lines else BlockKind.RULE, at, stop, lines, label=label, level=level)
         return stop
@@ -222,9 +293,10 @@ class _Segmenter:
                 break
         else:
             closed = stop + 1  # never closed: all that follows stands in it
+        self.reach = max(self.reach, closed)
         inner = self.lines[at + 1 : closed - 1]
         self.fenced = stop
-        if self._is_data(inner):
+        if self.is_data(inner):
             # Values are stated whether or not a fence stands around them.
             self._add(BlockKind.RULE, at, at + 1, ())
             self._add(BlockKind.DATA, at + 1, closed - 1, self._content(at + 1, closed - 1, 0))
@@ -251,12 +323,13 @@ class _Segmenter:
             if content.strip() and not INDENTED.match(content):
                 break
             stop += 1
+        self.reach = max(self.reach, stop + 1)
         while not self.lines[stop - 1].of(self.text).strip():
             stop -= 1
         self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
         return stop
 
-    def _is_data(self, lines: Sequence[_Line]) -> bool:
+    def is_data(self, lines: Sequence[_Line]) -> bool:
         """Whether lines are JSON: an answer in a program's format, not code."""
         text = "\n".join(line.of(self.text) for line in lines).strip()
         if text[:1] not in {"{", "["}:
@@ -273,6 +346,7 @@ class _Segmenter:
 
     def _table_at(self, at: int) -> bool:
         """Whether a table begins at line ``at``."""
+        self.reach = max(self.reach, at + 2)
         if at + 1 >= len(self.lines):
             return False
         return is_table(self.lines[at].of(self.text), self.lines[at + 1].of(self.text))
@@ -283,17 +357,16 @@ class _Segmenter:
         if SEPARATOR.match(self.lines[stop].of(self.text)):
             stop += 1
         self._add(BlockKind.TABLE_HEADER, at, stop, self._content(at, at + 1, 0), table=self.tables)
-        while stop < len(self.lines):
-            content = self.lines[stop].of(self.text)
-            if "|" not in content:
-                break
-            if SEPARATOR.match(content):
-                self._add(BlockKind.RULE, stop, stop + 1, ())
-            else:
-                lines = self._content(stop, stop + 1, 0)
-                self._add(BlockKind.TABLE_ROW, stop, stop + 1, lines, table=self.tables)
-            stop += 1
+        self.rows = True
         return stop
+
+    def _row(self, at: int, content: str) -> int:
+        if SEPARATOR.match(content):
+            self._add(BlockKind.RULE, at, at + 1, ())
+        else:
+            lines = self._content(at, at + 1, 0)
+            self._add(BlockKind.TABLE_ROW, at, at + 1, lines, table=self.tables)
+        return at + 1
 
     def _content(self, start: int, stop: int, skip: int) -> tuple[Span, ...]:
         """Content of lines ``[start, stop)``, the first one from ``skip`` characters on."""
@@ -324,19 +397,3 @@ class _Segmenter:
         if kind is BlockKind.CODE and lines:
             block = replace(block, lines=(Span(lines[0].start, lines[-1].end),))
         self.blocks.append(block)
-
-
-def cells(answer: str, line: Span) -> list[Span | None]:
-    """The cells of a table line, None for an empty one. An escaped bar does not part cells."""
-    start, end = line.start, line.end
-    if answer[start] == "|":
-        start += 1
-    if end > start and answer[end - 1] == "|" and answer[end - 2 : end - 1] != "\\":
-        end -= 1
-    found: list[Span | None] = []
-    at = start
-    for match in re.finditer(r"(?<!\\)\|", answer[start:end]):
-        found.append(strip(answer, at, start + match.start()))
-        at = start + match.end()
-    found.append(strip(answer, at, end))
-    return found

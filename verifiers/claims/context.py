@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from verifiers.claims.blocks import cells
 from verifiers.claims.inline import read
 from verifiers.claims.tree import as_sentence
 from verifiers.claims.units import overlapping
+from verifiers.rules import strip
 from verifiers.types import Span
 
 if TYPE_CHECKING:
@@ -184,6 +184,22 @@ class Cell(NamedTuple):
 
     span: Span
     hypothesis: str
+
+
+def cells(answer: str, line: Span) -> list[Span | None]:
+    """The cells of a table line, None for an empty one. An escaped bar does not part cells."""
+    start, end = line.start, line.end
+    if answer[start] == "|":
+        start += 1
+    if end > start and answer[end - 1] == "|" and answer[end - 2 : end - 1] != "\\":
+        end -= 1
+    found: list[Span | None] = []
+    at = start
+    for match in re.finditer(r"(?<!\\)\|", answer[start:end]):
+        found.append(strip(answer, at, start + match.start()))
+        at = start + match.end()
+    found.append(strip(answer, at, end))
+    return found
 
 
 def heads(answer: str, header: Block, drop: Sequence[Span]) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from verifiers.claims.sources import LABELLED, LOCATOR, NUMBER, PREFIX, URL, Resolver
 from verifiers.types import Citation, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _BRACKET = re.compile(r"(?<!\\)\[(?P<body>[^\[\]\n]{1,120})\](?!\(|\])")
 _LENTICULAR = re.compile(r"【(?P<body>[^【】\n]{1,160})】")
@@ -44,21 +45,76 @@ _VERB = re.compile(
 )
 
 
+# How far a marker looks back; more than any pattern that is read before one.
+_LOOK = 32
+
+Definitions: TypeAlias = "Mapping[str, tuple[int, str | None]]"
+
+
+class Found(NamedTuple):
+    """Citation markers of an answer from some place on.
+
+    Attributes:
+        citations: In order.
+        defined: What its list of references says: for each label, where it was first said and
+            the source it means. Those before the place included.
+    """
+
+    citations: tuple[Citation, ...]
+    defined: Definitions
+
+
 def find_outside(answer: str, resolver: Resolver, code: Sequence[Span]) -> tuple[Citation, ...]:
     """:func:`find_citations` for a caller that knows the code blocks already."""
-    return _Finder(answer, resolver, code).run()
+    return find_from(answer, resolver, code, 0, {}).citations
+
+
+def find_from(
+    answer: str, resolver: Resolver, code: Sequence[Span], start: int, defined: Definitions
+) -> Found:
+    """The citation markers of an answer from a line on.
+
+    Args:
+        answer: The exact answer.
+        resolver: Finds sources.
+        code: Its code blocks, those that end before ``start`` left out or not.
+        start: Where a line begins; no marker reaches over a line end.
+        defined: What the references before it define.
+    """
+    base = max(0, start - _LOOK)
+    inside = [Span(max(0, s.start - base), s.end - base) for s in code if s.end > base]
+    known = {label: (at - base, found) for label, (at, found) in defined.items()}
+    finder = _Finder(answer[base:], resolver, inside, start - base, known)
+    found = finder.run()
+    if start:
+        found = tuple(
+            replace(c, span=Span(c.span.start + base, c.span.end + base))
+            for c in found
+            if c.span.start + base >= start
+        )
+    means = {label: (at + base, finder.defined[label]) for label, at in finder.since.items()}
+    return Found(found, means)
 
 
 class _Finder:
     """One search of one answer."""
 
-    def __init__(self, answer: str, resolver: Resolver, code: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        answer: str,
+        resolver: Resolver,
+        code: Sequence[Span],
+        start: int,
+        known: Definitions,
+    ) -> None:
         self.answer = answer
         self.resolver = resolver
         self.blank = _blank_code(answer, code)
         self.taken: list[Span] = []
         self.found: list[Citation] = []
-        self.defined = self._definitions()
+        self.since = {label: at for label, (at, _) in known.items()}
+        self.defined = {label: found for label, (_, found) in known.items()}
+        self._define(start)
 
     def run(self) -> tuple[Citation, ...]:
         for match in _LINK.finditer(self.blank):
@@ -77,11 +133,12 @@ class _Finder:
                 read(match)
         return tuple(sorted(self.found, key=lambda c: (c.span.start, c.span.end)))
 
-    def _definitions(self) -> dict[str, str | None]:
-        """What the answer's own list of references says its numbers mean."""
-        defined: dict[str, str | None] = {}
-        self.since: dict[str, int] = {}
+    def _define(self, start: int) -> None:
+        """Read what the answer's own list of references says its numbers mean."""
+        defined = self.defined
         for match in _DEFINITION.finditer(self.blank):
+            if match.start() < start:
+                continue  # known, or the middle of a line
             text, label = match.group("text").strip(), match.group("label")
             found = self._inside(text)
             if found is not None or match.group("colon"):
@@ -95,7 +152,6 @@ class _Finder:
                     if URL.search(text) and self.resolver.has_uris
                     else self.resolver.find(label),
                 )
-        return defined
 
     def _inside(self, text: str) -> str | None:
         """A source named by a reference line: by its link, or by the whole line, or by a part."""

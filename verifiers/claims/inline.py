@@ -35,6 +35,16 @@ class View:
         """A view of nothing."""
         return cls("", array("L"), {}, {})
 
+    def begins(self, other: View, size: int) -> bool:
+        """Whether the first ``size`` characters are those of another view, and stand there too."""
+        if self.text[:size] != other.text[:size] or self.origin[:size] != other.origin[:size]:
+            return False
+        return all(
+            {at: to for at, to in mine.items() if at < size}
+            == {at: to for at, to in theirs.items() if at < size}
+            for mine, theirs in ((self.wide, other.wide), (self.early, other.early))
+        )
+
     def span(self, start: int, end: int) -> Span:
         """Where ``text[start:end]`` stands in the answer: from its first character to its last."""
         last = end - 1
@@ -96,7 +106,7 @@ TAG_BEGUN = re.compile(
 )
 _MARKUP = re.compile(
     rf"""
-      (?P<space>\s+)
+      (?P<space>\s{{2,}}|[^\S\ ])
     | (?P<image>!\[(?P<alt>[^\]\n]{{0,300}})\]{_TARGET})
     | (?P<link>\[(?P<label>[^\[\]\n]{{1,300}})\]{_TARGET})
     | (?P<tag>{_TAG})
@@ -173,7 +183,7 @@ class _Reader:
             return
         if self.dropped and self.last == " " and self.parts and self.answer[start] in _TIGHT:
             # "monthly [1]." reads "monthly.", not "monthly ."
-            self.parts.pop()
+            self.parts[-1] = self.parts[-1][:-1]
             self.origin.pop()
         self.dropped = False
         self.parts.append(self.answer[start:end])
@@ -186,10 +196,17 @@ class _Reader:
         for match in _MARKUP.finditer(self.answer, start, end):
             if match.start() < at:
                 continue
-            self.plain(at, match.start())
+            self._words(at, match.start())
             self._mark(match)
             at = match.end()
-        self.plain(at, end)
+        self._words(at, end)
+
+    def _words(self, start: int, end: int) -> None:
+        """Words with single spaces between them, and perhaps one in front."""
+        if start < end and self.answer[start] == " ":
+            self.space(start)
+            start += 1
+        self.plain(start, end)
 
     def _mark(self, match: re.Match[str]) -> None:
         kind = match.lastgroup

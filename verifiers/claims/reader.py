@@ -9,6 +9,7 @@ from verifiers.claims import clauses, context, skip
 from verifiers.claims.blocks import BlockKind
 from verifiers.claims.drafts import Draft, Unit
 from verifiers.claims.facets import facets
+from verifiers.claims.progress import State, Trace
 from verifiers.claims.questions import Question, after_polarity, polarity
 from verifiers.claims.reference import Salience
 from verifiers.claims.tree import Tree, as_sentence
@@ -16,9 +17,8 @@ from verifiers.claims.units import edges_of, overlapping
 from verifiers.types import ClaimKind, SkipReason, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from verifiers.claims.blocks import Block
     from verifiers.claims.inline import View
     from verifiers.claims.sources import Resolver
     from verifiers.text import Sentence, Token
@@ -57,19 +57,30 @@ class Reader:
     def __init__(
         self,
         answer: str,
-        blocks: Sequence[Block],
         citations: Sequence[Citation],
         cuts: Sequence[Span],
         resolver: Resolver,
         *,
         english: bool,
+        known: Mapping[int, Trace] | None = None,
     ) -> None:
+        """Make a reader at the beginning of an answer.
+
+        Args:
+            answer: The exact answer.
+            citations: Its citations, in order; those of units that are not fed may be missing.
+            cuts: Stretches not to be read (citation markers), in order.
+            resolver: Finds sources.
+            english: Whether clauses can be read from the relations.
+            known: How units of running text were read when the answer was shorter.
+        """
         self.answer = answer
-        self.blocks = blocks
         self.markers = [citation.span for citation in citations]
         self.cuts = cuts
         self.resolver = resolver
         self.english = english
+        self.known = known or {}
+        self.traces: dict[int, Trace] = {}
         self.drafts: list[Draft] = []
         self.question: Question | None = None
         self.salience = Salience()
@@ -79,6 +90,28 @@ class Reader:
         self._short_only = True  # so far the answer is nothing but short answers
         self._in_references = False
         self._answered = False  # a statement was read: what follows is no short answer
+
+    @property
+    def state(self) -> State:
+        """What there is to know to go on from here."""
+        return State(
+            self.salience.about,
+            tuple(self._leads),
+            self._table,
+            self._heads,
+            self._short_only,
+            self._in_references,
+            self._answered,
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from where a reader was."""
+        about, leads, table, heads, short_only, in_references, answered = state
+        self.salience = Salience(about)
+        self._leads = list(leads)
+        self._table, self._heads = table, heads
+        self._short_only, self._in_references = short_only, in_references
+        self._answered = answered
 
     def ask(self, text: str, sentences: Sequence[Sentence]) -> None:
         """Take in what was asked."""
@@ -202,11 +235,31 @@ class Reader:
             kind = ClaimKind.QUOTATION
         if block.kind is BlockKind.PARAGRAPH and _REFERENCES.match(unit.view.text):
             self._in_references = True
-        for place, (sentence, edge) in enumerate(zip(sentences, edges, strict=True)):
-            self._sentence(unit, sentence, edge, kind, lead if place == 0 else "")
+        trace = Trace.of(unit, self.state, lead, sentences, edges)
+        begin = self._take_over(trace)
+        before = len(self.drafts) - len(trace.drafts)
+        for place in range(begin, len(sentences)):
+            found = lead if place == 0 else ""
+            self._sentence(unit, sentences[place], edges[place], kind, found)
+            trace.marks.append((len(self.drafts) - before, self.state))
+        trace.drafts[:] = self.drafts[before:]
+        self.traces[unit.span.start] = trace
         last = unit.view.text[sentences[-1].span.start : sentences[-1].span.end]
         if last.rstrip().endswith((":", "：")):  # noqa: RUF001
             self._leads.append((level, last))
+
+    def _take_over(self, trace: Trace) -> int:
+        """Take over how the first sentences of a unit were read before; how many they are."""
+        known = self.known.get(trace.start)
+        count = trace.alike(known) if known is not None else 0
+        if known is None or not count:
+            return 0
+        trace.marks.extend(known.marks[:count])
+        size, state = known.marks[count - 1]
+        trace.drafts.extend(known.drafts[:size])
+        self.drafts.extend(trace.drafts)
+        self.restore(state)
+        return count
 
     def _sentence(
         self, unit: Unit, sentence: Sentence, edge: Span, kind: ClaimKind, lead: str

@@ -33,17 +33,28 @@ class _Mention(NamedTuple):
     many: bool
 
 
+class About(NamedTuple):
+    """What the sentences so far were about."""
+
+    subject: _Mention | None = None
+    people: tuple[_Mention, ...] = ()
+    age: int = 0
+
+
 class Salience:
     """What the sentences so far were about. Feed it every sentence in order."""
 
-    def __init__(self) -> None:
-        self._subject: _Mention | None = None
-        self._people: list[_Mention] = []
-        self._age = 0
+    def __init__(self, about: About = About()) -> None:  # noqa: B008 - immutable
+        self._subject, self._people, self._age = about
+
+    @property
+    def about(self) -> About:
+        """What there is to know to go on from here."""
+        return About(self._subject, self._people, self._age)
 
     def forget(self) -> None:
         """Start afresh: another topic begins."""
-        self._subject, self._people = None, []
+        self._subject, self._people = None, ()
 
     def swap(self, tree: Tree) -> dict[int, str]:
         """Words to read otherwise in a sentence: its opening pronoun."""
@@ -87,7 +98,7 @@ class Salience:
             and t.dep not in {"compound", "poss"}
             and t.tag == "NNP"
         ]
-        named = [m for m in people if m is not None]
+        named = tuple(m for m in people if m is not None)
         self._people = self._people if swap and not named else named
         self._age += 1
         if subject is not None and tree.tokens[subject].pos in {"NOUN", "PROPN"}:
