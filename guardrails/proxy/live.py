@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from starlette.responses import Response
 
+from guardrails.proxy.closing import Closing
 from guardrails.proxy.leaving import ClientGone, while_there
 from guardrails.proxy.upstream import JSON, Events, UpstreamFailed, Wire
 from guardrails.proxy.wire import DONE, encode
@@ -16,7 +17,7 @@ from guardrails.streaming.responses import ResponsesShape
 from guardrails.streaming.responses_outlet import ResponsesOutlet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -51,8 +52,12 @@ def _says_why(event: JSON, wire: Wire) -> bool:
     return bool(event.get("error")) or (wire == "responses" and "message" in event)
 
 
-async def reading(events: Events) -> AsyncIterator[JSON]:
+def reading(events: Events) -> Closing[JSON]:
     """The events of an open stream; closing this closes it."""
+    return Closing(_each(events), events.aclose)
+
+
+async def _each(events: Events) -> AsyncGenerator[JSON, None]:
     try:
         async for event in events:
             yield event

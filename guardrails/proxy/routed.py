@@ -14,6 +14,7 @@ import orjson
 
 from guardrails._copies import own_copy
 from guardrails.gateway import cost_of, load_litellm, provider_failed
+from guardrails.proxy.closing import Closing
 from guardrails.proxy.sse import EventReader
 from guardrails.proxy.upstream import (
     JSON,
@@ -26,7 +27,7 @@ from guardrails.proxy.upstream import (
 from guardrails.proxy.wire import DONE, encode, read_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
     from types import ModuleType
 
     from guardrails.proxy.deployments import Deployments
@@ -156,7 +157,7 @@ class RoutedUpstream:
             answer = await self.call(wire, body, headers)
             return Relayed(200, _JSON_TYPE, _once(orjson.dumps(answer.response)))
         events = await self.stream(wire, body, headers)
-        return Relayed(200, _SSE_TYPE, _written(events, wire))
+        return Relayed(200, _SSE_TYPE, Closing(_written(events, wire), events.aclose))
 
     async def aclose(self) -> None:
         """Let go of the Router, and of the connections LiteLLM opened for it."""
@@ -258,11 +259,11 @@ def _plain(response: Any, wire: Wire) -> JSON:
     return found
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 
-async def _written(events: RoutedEvents, wire: Wire) -> AsyncIterator[bytes]:
+async def _written(events: RoutedEvents, wire: Wire) -> AsyncGenerator[bytes, None]:
     try:
         async for event in events:
             yield encode(event, wire)

@@ -271,10 +271,14 @@ def _passed_on(error: UpstreamFailed, answer: ErrorAnswer) -> Response:
 async def _relayed(request: Request, work: _Work) -> Response:
     """The provider's bytes, unchecked, as the configuration says."""
     relaying = work.upstream.relay(work.call.wire, work.call.body, work.headers)
-    relayed = await while_there(request.receive, relaying)
+    relayed = await while_there(request.receive, relaying, drop=_let_go)
     if not _for_the_caller(relayed.status, work):
         raise refused_by(relayed.status)
     return Relay(relayed)
+
+
+async def _let_go(relayed: Relayed) -> None:
+    await relayed.chunks.aclose()
 
 
 class Relay(Response):
@@ -307,5 +311,8 @@ class Relay(Response):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        with suppress(ClientGone):
-            await while_there(receive, everything())
+        try:
+            with suppress(ClientGone):
+                await while_there(receive, everything())
+        finally:
+            await self._chunks.aclose()

@@ -117,13 +117,28 @@ class Events(Protocol):
         ...
 
 
+class Chunks(Protocol):
+    """Bytes as they come."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The bytes."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection to the provider, unless all was read: then it is used again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A response passed through as it comes: the provider's own status and bytes."""
+    """A response passed through as it comes: the provider's own status and bytes.
+
+    Close ``chunks``, also when they were read to their end or not at all.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    chunks: AsyncIterator[bytes] = field(repr=False)
+    chunks: Chunks = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

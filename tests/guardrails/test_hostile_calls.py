@@ -17,6 +17,7 @@ from guardrails.errors import ConfigInvalid
 from guardrails.gateway import LiteLLMGateway
 from guardrails.store import open_store
 from guardrails.testing import ScriptedLLM, ScriptedVerifier
+from verifiers.types import Verification
 
 SOURCE = "Returns are possible within 30 days."
 ASKED = [{"role": "user", "content": "How long?"}]
@@ -70,12 +71,21 @@ def test_a_closed_guard_says_so_in_every_way_in() -> None:
 def test_a_call_that_began_before_close_ends_and_is_recorded(tmp_path: Path) -> None:
     """Closing a guard under an async call takes neither its answer nor its record."""
     url = f"sqlite:///{tmp_path}/r.db"
-    guard = make(store=url, verifier=ScriptedVerifier(delay=0.2))
+    begun, closed = asyncio.Event(), asyncio.Event()
+
+    class Held(ScriptedVerifier):
+        async def averify(self, answer: str, **given: Any) -> Verification:
+            begun.set()
+            await closed.wait()
+            return await super().averify(answer, **given)
+
+    guard = make(store=url, verifier=Held())
 
     async def call() -> str:
         task = asyncio.create_task(guard.acheck(SOURCE, sources=[SOURCE]))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(begun.wait(), 30)
         await asyncio.to_thread(guard.close)
+        closed.set()
         return (await task).action.value
 
     assert asyncio.run(call()) == "pass"

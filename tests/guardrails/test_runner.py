@@ -40,10 +40,10 @@ class Memory:
 class Hanging(ScriptedLLM):
     """A provider that never answers, whatever timeout it is given."""
 
-    def __init__(self):
+    def __init__(self, begun=None):
         super().__init__([RIGHT])
         self.release = threading.Event()
-        self.begun = threading.Event()
+        self.begun = begun or threading.Event()
 
     def complete(self, request):
         self.begun.set()
@@ -54,6 +54,18 @@ class Hanging(ScriptedLLM):
         self.begun.set()
         await asyncio.sleep(30)
         return Called(RIGHT)
+
+
+class Endless(ScriptedVerifier):
+    """A verifier whose checks end only when they are cancelled."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self.begun = begun
+
+    async def averify(self, answer, **given):
+        self.begun.set()
+        await asyncio.Event().wait()
 
 
 def guard(gateway=None, store=None, verifier=None, **policy):
@@ -112,13 +124,14 @@ def test_a_slow_retriever_is_an_error_verdict(mode):
 def test_cancellation_goes_on_and_is_recorded(stage):
     """The task ends as cancelled; the record says so and names no error of ours."""
     store = Memory()
-    gateway = Hanging() if stage == "call" else None
-    verifier = ScriptedVerifier(delay=30) if stage == "verify" else None
+    begun = threading.Event()
+    gateway = Hanging(begun) if stage == "call" else None
+    verifier = Endless(begun) if stage == "verify" else None
 
     async def main():
         with guard(gateway, store, verifier) as made:
             task = asyncio.create_task(made.acompletion("m", MESSAGES, sources=[SOURCE]))
-            await asyncio.sleep(0.1)
+            assert await asyncio.to_thread(begun.wait, 30)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -134,10 +147,23 @@ def test_a_timeout_around_the_call_works_as_usual():
     """asyncio.timeout of the application sees its own cancellation come back."""
     store = Memory()
 
+    hanging = Hanging()
+
     async def main():
-        with guard(Hanging(), store) as made, pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await made.acompletion("m", MESSAGES, sources=[SOURCE])
+        async def end_it(limit):
+            assert await asyncio.to_thread(hanging.begun.wait, 30)
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        async def ask_in_time(made):
+            async with asyncio.timeout(None) as limit:
+                ending = asyncio.create_task(end_it(limit))
+                try:
+                    await made.acompletion("m", MESSAGES, sources=[SOURCE])
+                finally:
+                    await ending
+
+        with guard(hanging, store) as made, pytest.raises(TimeoutError):
+            await ask_in_time(made)
 
     asyncio.run(main())
     assert store.records[0].attempts[0].failure.code == "cancelled"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fastapi import FastAPI
+
+_WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -42,6 +47,23 @@ def make_app() -> Callable[..., FastAPI]:
         return create_app(settings, **options)
 
     return make
+
+
+@pytest.fixture
+def leave_early() -> Callable[..., None]:
+    """A caller who sends a request and closes the connection once an event is set."""
+
+    def leave(url: str, path: str, body: Any, *, once: threading.Event) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        data = json.dumps(body).encode()
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall(
+                b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                b"content-length: %d\r\n\r\n%s" % (path.encode(), len(data), data)
+            )
+            assert once.wait(_WAIT_S)
+
+    return leave
 
 
 POLICIES = {

@@ -310,7 +310,9 @@ def test_keys_on_the_command_line(store_url: str) -> None:
         ["strict"],
         False,
     )
-    assert secret.rpartition("_")[2] not in listed.stdout
+    random_part = secret.removeprefix(f"gr_{row['id']}_")
+    assert len(random_part) == 43
+    assert random_part not in listed.stdout
     assert command("proxy", "keys", "revoke", row["id"], **here).returncode == 0
     assert "revoked" in command("proxy", "keys", "list", **here).stdout
     assert command("proxy", "keys", "revoke", "nothing", **here).returncode == 2

@@ -251,9 +251,11 @@ def group(*urls: str, retries: int = 0) -> Providers:
 def test_another_deployment_of_the_name_takes_over(fault: object) -> None:
     """When one cannot be reached or is overloaded, as long as nothing of an answer was seen."""
     with ScriptedProvider([fault]) as bad, ScriptedProvider(["Paris is in France."]) as good:
-        for _ in range(6):
+        for _ in range(200):  # which one is asked first is drawn by lot
             answer = run(group(bad.url, good.url), lambda u: u.call("chat", CHAT, {}))
             assert answer.response["choices"][0]["message"]["content"] == "Paris is in France."
+            if bad.requests:
+                break
     assert bad.requests
 
 
