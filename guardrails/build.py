@@ -196,6 +196,7 @@ def _verifier(settings: Settings, owned: ExitStack, engine: _Later[NLIEngine]) -
             overlap_sentences=evidence.overlap_sentences,
             read_all_up_to=evidence.read_all_up_to,
             k=evidence.k,
+            near=evidence.near,
             first=evidence.first,
             enough=evidence.enough,
         ),

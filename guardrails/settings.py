@@ -84,6 +84,7 @@ class EvidenceConfig(_Section):
     overlap_sentences: Annotated[int, Field(ge=0)] = 1
     read_all_up_to: Annotated[int, Field(ge=0)] = 16
     k: _Positive = 10
+    near: Annotated[float, Field(ge=0, le=1)] = 0.5
     first: _Positive = 4
     enough: Annotated[float, Field(gt=0)] = 0.7
     from_messages: bool = True

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from verifiers.errors import SourceInvalid
+from verifiers.evidence import LEAST_WINDOW_TOKENS
 from verifiers.plan import failed_verification
-from verifiers.session import LEAST_WINDOW_TOKENS, Session
+from verifiers.session import Session
 from verifiers.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class EvidenceSettings:
         overlap_sentences: Sentences a window repeats of the one before it.
         read_all_up_to: Up to this many windows, all are read for every claim.
         k: Above that, how many of the best are.
+        near: Of these, windows behind the third are left out when their rank score is below this
+            share of the best one's, unless even the best shares few words with the claim. 0 for
+            reading them all. A claim that cites a source is read without it.
         first: How many of these are read first. When one of them supports the claim with at least
             ``enough`` and none contradicts it, the others are left unread; coverage says so.
         enough: Above 1 for reading them always.
@@ -60,6 +64,7 @@ class EvidenceSettings:
     overlap_sentences: int = 1
     read_all_up_to: int = 16
     k: int = 10
+    near: float = 0.5
     first: int = 4
     enough: float = 0.7
 
@@ -73,6 +78,8 @@ class EvidenceSettings:
             raise ValueError(
                 f"first must be 1 or more and enough above 0, not {self.first} and {self.enough}"
             )
+        if not 0.0 <= self.near <= 1.0:
+            raise ValueError(f"near must be in [0, 1], not {self.near}")
         if self.k < 1 or self.read_all_up_to < 0:
             raise ValueError(
                 f"k must be 1 or more and read_all_up_to 0 or more, not {self.k} and "

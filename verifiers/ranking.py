@@ -12,8 +12,10 @@ does that work.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -93,6 +95,8 @@ class Ranking:
         self._vocabulary: dict[str, int] = {}
         number = self._vocabulary.setdefault
         rows = [[number(term, len(self._vocabulary)) for term in tokenise(t)] for t in texts]
+        self._terms = [frozenset(row) for row in rows]
+        self._texts_with = Counter(term for terms in self._terms for term in terms)
         self._model = _index(rows, self._vocabulary) if self._vocabulary else None
 
     def scores(self, query: str) -> NDArray[np.float32]:
@@ -106,6 +110,23 @@ class Ranking:
         if self._model is None or not known:
             return np.zeros(self._size, dtype=np.float32)
         return np.asarray(self._model.get_scores_from_ids(sorted(known)), dtype=np.float32)
+
+    def told(self, query: str, place: int) -> float:
+        """The share of what ``query`` says that the text at ``place`` has words for, in [0, 1].
+
+        Each term of the query once, by its weight: a word that few of the texts have weighs more
+        than one that all have, a word that none has weighs most. 1 when the query has no terms.
+        """
+        held, weight, total = self._terms[place], 0.0, 0.0
+        for term in sorted(set(tokenise(query))):
+            number = self._vocabulary.get(term)
+            worth = self._weight(0 if number is None else self._texts_with[number])
+            total += worth
+            weight += worth if number in held else 0.0
+        return weight / total if total else 1.0
+
+    def _weight(self, texts_with: int) -> float:
+        return math.log1p((self._size - texts_with + 0.5) / (texts_with + 0.5))
 
     def order(self, query: str) -> list[int]:
         """The indices of all texts, best first; equal scores in the order of the texts."""

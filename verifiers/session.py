@@ -17,11 +17,10 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from verifiers.errors import BackendFailed, InputTooLong
-from verifiers.plan import Cascade, Reading, failure, finish, opening, plan, settled_early
+from verifiers.evidence import Evidence, check_values, verbatim
+from verifiers.plan import Cascade, failure, finish, opening, plan, settled_early
 from verifiers.text import Memo
-from verifiers.types import Coverage, EvidenceSpan, Failed, Pair, Verification
-from verifiers.values import exact_match, mismatches
-from verifiers.windows import WindowIndex, narrow
+from verifiers.types import Failed, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,19 +33,12 @@ if TYPE_CHECKING:
         Citation,
         Claim,
         NLIProbs,
+        Pair,
         Source,
-        Span,
-        ValueMismatch,
-        Window,
     )
     from verifiers.workshop import Workshop
 
 _T = TypeVar("_T")
-
-# Longest evidence a claim can still be read with; below it a window says too little to judge by.
-LEAST_WINDOW_TOKENS = 32
-# [CLS] premise [SEP] claim [SEP], and one more for models that separate with two.
-_SPECIAL_TOKENS = 4
 
 
 class _Call(NamedTuple):
@@ -89,15 +81,12 @@ class Session:
         """
         self._shop = workshop
         self._all = sources
-        self._sources = {source.id: source for source in sources if source.text.strip()}
+        self._evidence = Evidence(workshop, sources)
         self._question = question
-        self._indexes: dict[int, WindowIndex] = {}
-        self._cited_indexes: dict[tuple[int, frozenset[str]], WindowIndex] = {}
         # Only a session that is asked twice has anything to remember.
         self._memo: Memo | None = None
         self._last: tuple[Assessment, ...] = ()
         self._scores: dict[Pair, NLIProbs] = {}
-        self._tokens: dict[str, int] = {}
         self._pairs = 0
         self._scored = 0
         self._seconds = dict.fromkeys(("claims", "evidence", "nli", "values", "total"), 0.0)
@@ -196,8 +185,7 @@ class Session:
         # Loads the pipeline: an answer of one word is enough.
         self._extract(self._question or "Yes.", ())
         parsed = self._shop.clock()
-        if self._sources:
-            self._index(self._budget(0) or LEAST_WINDOW_TOKENS)
+        self._evidence.prepare()
         self._spend(claims=parsed - begun, evidence=self._shop.clock() - parsed)
 
     def _begin(self, text: str, annotations: tuple[Citation, ...], final: bool) -> _Call:  # noqa: FBT001
@@ -215,9 +203,10 @@ class Session:
                 new.append(claim)
             else:
                 known[place] = found
-        self._count([claim.hypothesis for claim in new if claim.checkworthy])
+        evidence = self._evidence
+        evidence.count([claim.hypothesis for claim in new if claim.checkworthy])
         planned = plan(
-            new, select=self._select, verbatim=_verbatim, has_evidence=bool(self._sources)
+            new, select=evidence.select, verbatim=verbatim, has_evidence=bool(evidence.sources)
         )
         scoring = clock()
         self._spend(claims=split - begun, evidence=scoring - split)
@@ -264,8 +253,8 @@ class Session:
                     self._score_of(call, pair) if place in read else unread
                     for place, pair in enumerate(planned.pairs)
                 ],
-                narrow=self._narrow,
-                check_values=_check_values,
+                narrow=self._evidence.narrow,
+                check_values=check_values,
             )
         )
         total = len(call.known) + len(call.planned.claims)
@@ -306,94 +295,9 @@ class Session:
             memo=self._memo,
         )
 
-    def _count(self, texts: list[str]) -> None:
-        """Count the tokens of new claims."""
-        # Without evidence nothing is scored, and the model need not even be loaded.
-        self._tokens = {}
-        if texts and self._sources:
-            self._tokens = dict(zip(texts, self._shop.engine.count_text(texts), strict=True))
-
-    def _budget(self, tokens: int) -> int | None:
-        """Tokens of a window to read a claim of ``tokens`` with; None when too few are left."""
-        room = self._shop.engine.info.max_tokens - _SPECIAL_TOKENS - tokens
-        if room < LEAST_WINDOW_TOKENS:
-            return None
-        budget = self._shop.settings.window_tokens
-        while budget > room:
-            # Halving keeps the number of different cuts of a source small.
-            budget = max(budget // 2, LEAST_WINDOW_TOKENS)
-        return budget
-
-    def _select(self, claim: Claim) -> Reading | Failed:
-        tokens = self._tokens[claim.hypothesis]
-        budget = self._budget(tokens)
-        if budget is None:
-            return Failed(
-                InputTooLong.code,
-                f"the claim has {tokens} tokens and the model reads "
-                f"{self._shop.engine.info.max_tokens}, evidence included; it was not checked",
-            )
-        settings = self._shop.settings
-        index = self._index(budget)
-        selection = index.select(
-            claim.hypothesis, k=settings.k, read_all_up_to=settings.read_all_up_to
-        )
-        windows = [*selection.windows, *self._cited(claim, budget, selection.windows)]
-        return Reading(
-            tuple(windows),
-            Coverage(
-                windows_read=len(windows),
-                windows_total=selection.windows_total,
-                sources_read=len({window.source_id for window in windows}),
-                sources_total=len(self._sources),
-            ),
-        )
-
-    def _cited(self, claim: Claim, budget: int, chosen: Sequence[Window]) -> list[Window]:
-        """The best windows of the sources a claim cites that were not chosen anyway.
-
-        A citation is only called wrong after the place it points to was looked at as closely as
-        any other.
-        """
-        index = self._index(budget)
-        named = frozenset(c.source_id for c in claim.citations if c.source_id is not None)
-        if not named or len(chosen) == len(index.windows):
-            return []
-        own = self._cited_indexes.get((budget, named))
-        if own is None:
-            own = WindowIndex([w for w in index.windows if w.source_id in named])
-            self._cited_indexes[budget, named] = own
-        settings = self._shop.settings
-        best = own.select(claim.hypothesis, k=settings.k, read_all_up_to=settings.read_all_up_to)
-        taken = {(w.source_id, w.index) for w in chosen}
-        return [w for w in best.windows if (w.source_id, w.index) not in taken]
-
-    def _index(self, budget: int) -> WindowIndex:
-        if budget not in self._indexes:
-            cutter = self._shop.cutter(budget)
-            self._indexes[budget] = WindowIndex(
-                [window for source in self._sources.values() for window in cutter.windows(source)]
-            )
-        return self._indexes[budget]
-
-    def _narrow(self, window: Window, text: str, place: Span | None) -> EvidenceSpan:
-        cutter = self._shop.cutter(self._shop.settings.window_tokens)
-        sentences = cutter.sentences(self._sources[window.source_id])
-        if place is not None:
-            sentences = [s for s in sentences if s.overlaps(place)]
-        return narrow(window, text, sentences)
-
 
 def _with(call: _Call, scores: Sequence[NLIProbs | Failed], result: ScoreResult | None) -> _Call:
     """The call with the scores of what it asked."""
     answered = {**call.answered, **dict(zip(call.asked, scores, strict=True))}
     more = result.scored if result else 0
     return call._replace(answered=answered, asked=(), scored=call.scored + more)
-
-
-def _verbatim(claim: Claim, window: Window) -> bool:
-    return exact_match(claim.hypothesis, window.text) is not None
-
-
-def _check_values(claim: Claim, window: Window) -> tuple[ValueMismatch, ...]:
-    return mismatches(claim, EvidenceSpan(window.source_id, window.span, window.text))

@@ -26,6 +26,12 @@ DEFAULT_K = 10
 DEFAULT_READ_ALL_UP_TO = 16
 DEFAULT_OVERLAP = 1
 
+# Windows read however far behind the best they are: ranks are no measure of truth.
+_ALWAYS = 3
+# Where the best window has words for less of the claim than this, words cannot tell which windows
+# speak of it (another language, a paraphrase throughout), and distance means nothing.
+_TELLING = 0.25
+
 
 def cut(
     source: Source,
@@ -236,6 +242,7 @@ class WindowIndex:
         *,
         k: int = DEFAULT_K,
         read_all_up_to: int = DEFAULT_READ_ALL_UP_TO,
+        near: float = 0.0,
     ) -> Selection:
         """Choose what to read for one claim.
 
@@ -244,11 +251,15 @@ class WindowIndex:
         cannot crowd out a short one: with at most ``k`` sources each is read. At most ``2k - 1``
         windows. Equal scores keep the order of the sources.
 
+        Of these, windows behind the third are left out when their score is below ``near`` times
+        the best one's, unless even the best has words for little of the claim.
+
         Raises:
-            ValueError: If ``k`` is less than one or ``read_all_up_to`` is negative.
+            ValueError: If ``k`` is less than one, ``read_all_up_to`` is negative or ``near`` is
+                not in [0, 1].
         """
-        if k < 1 or read_all_up_to < 0:
-            raise ValueError(f"cannot select k={k}, read_all_up_to={read_all_up_to}")
+        if k < 1 or read_all_up_to < 0 or not 0.0 <= near <= 1.0:
+            raise ValueError(f"cannot select k={k}, read_all_up_to={read_all_up_to}, near={near}")
         if self._ranking is None:
             return self._selection([0] if self.windows else [], [0.0])
         scores = [float(s) for s in self._ranking.scores(query)]
@@ -259,6 +270,9 @@ class WindowIndex:
                 best_of.setdefault(self.windows[i].source_id, i)
             kept = {*order[:k], *list(best_of.values())[:k]}
             order = [i for i in order if i in kept]
+        if near and len(order) > _ALWAYS and self._ranking.told(query, order[0]) >= _TELLING:
+            least = near * scores[order[0]]
+            order = [i for place, i in enumerate(order) if place < _ALWAYS or scores[i] >= least]
         return self._selection(order, scores)
 
     def _selection(self, order: Sequence[int], scores: Sequence[float]) -> Selection:
@@ -278,12 +292,13 @@ def select(
     *,
     k: int = DEFAULT_K,
     read_all_up_to: int = DEFAULT_READ_ALL_UP_TO,
+    near: float = 0.0,
 ) -> Selection:
     """Choose what to read for one claim; see :meth:`WindowIndex.select`.
 
     For several claims on the same windows, make one :class:`WindowIndex`.
     """
-    return WindowIndex(windows).select(query, k=k, read_all_up_to=read_all_up_to)
+    return WindowIndex(windows).select(query, k=k, read_all_up_to=read_all_up_to, near=near)
 
 
 def narrow(window: Window, hypothesis: str, sentences: Sequence[Span]) -> EvidenceSpan:

@@ -58,9 +58,9 @@ class Provider:
         await response.prepare(request)
         last = -1 if user is None else len(pieces(first_sentence(answer)))
         for number, event in enumerate(events):
-            await response.write(event)
-            if number == last:
+            if number == last:  # before it is written: never to our own advantage
                 self._note(str(user))
+            await response.write(event)
             if pace and number:
                 await asyncio.sleep(pace)
         await response.write_eof()

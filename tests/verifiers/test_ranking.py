@@ -82,3 +82,21 @@ def test_planted_texts_are_found_again(tmp_path):
     found = planted(path, claims=6, others=6)
     assert found.claims == 6
     assert found.recall[16] == 1.0
+
+
+def test_told_is_the_weight_of_the_words_a_text_has():
+    """Rare words weigh more than common ones, unknown words most."""
+    ranking = Ranking(["a red fox", "a grey heron", "a river of ice"])
+    assert ranking.told("a red fox", 0) == 1.0
+    assert ranking.told("", 0) == 1.0
+    assert ranking.told("zebra", 0) == 0.0
+    assert 0 < ranking.told("a zebra", 0) < ranking.told("red zebra", 0) < 0.5
+    assert ranking.told("red fox", 1) == 0.0
+
+
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=5), st.text(max_size=20))
+def test_told_is_a_share(texts: list[str], query: str):
+    """In [0, 1], and 1 for a text's own words."""
+    ranking = Ranking(texts)
+    assert all(0.0 <= ranking.told(query, i) <= 1.0 for i in range(len(texts)))
+    assert ranking.told(texts[0], 0) == pytest.approx(1.0)

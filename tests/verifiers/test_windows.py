@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.errors import InputTooLong
-from verifiers.types import Source, Span
+from verifiers.types import Source, Span, Window
 from verifiers.windows import Cutter, WindowIndex, cut, narrow, select
 
 WORDS = st.sampled_from(
@@ -233,7 +233,60 @@ def test_no_windows_is_an_empty_selection():
     ) == ((), 0, 0)
 
 
-@pytest.mark.parametrize("options", [{"k": 0}, {"read_all_up_to": -1}])
+FACTS = [
+    "The violin has four strings and is tuned in fifths.",
+    "A viola has four strings and sounds deeper than a violin.",
+    "Strings were once made of gut.",
+    "The harbour was closed in winter.",
+    "Bread is baked at five in the morning.",
+    "The council met twice in May.",
+]
+
+
+def facts() -> list[Window]:
+    return [
+        w
+        for i, fact in enumerate(FACTS)
+        for w in cut(source(fact, f"s{i}"), [], count_text=words, budget_tokens=20)
+    ]
+
+
+@given(
+    st.lists(st.text(st.sampled_from("abc "), min_size=1, max_size=30), min_size=1, max_size=9),
+    st.text(st.sampled_from("abcd "), max_size=20),
+    st.floats(0, 1),
+    st.integers(1, 9),
+)
+def test_near_only_takes_the_tail_away(texts: list[str], query: str, near: float, k: int):
+    """What is left is what would be read without it, up to some place behind the third."""
+    windows = [
+        Window(f"s{i}", 0, Span(0, len(text)), text) for i, text in enumerate(texts) if text.strip()
+    ]
+    everything = select(query, windows, k=k, read_all_up_to=0)
+    some = select(query, windows, k=k, read_all_up_to=0, near=near)
+
+    assert some.windows == everything.windows[: len(some.windows)]
+    assert len(some.windows) >= min(3, len(everything.windows))
+    assert some.windows_total == everything.windows_total
+    gone = everything.scores[len(some.windows) :]
+    assert all(score < near * some.scores[0] for score in gone)
+
+
+def test_windows_far_behind_the_best_are_left_out():
+    """They share next to nothing with the claim; the third is read even so."""
+    claim = "A violin has four strings, tuned in fifths."
+    assert len(select(claim, facts()).windows) == 6
+    read = select(claim, facts(), near=0.5).windows
+    assert [w.source_id for w in read] == ["s0", "s1", "s2"]
+
+
+def test_rank_is_not_trusted_where_words_cannot_tell():
+    """A claim in another language, or in words of its own: everything is read."""
+    for claim in ("Die Geige hat vier Saiten.", "That fiddle sounds the same when bowed twice"):
+        assert len(select(claim, facts(), near=0.5).windows) == 6
+
+
+@pytest.mark.parametrize("options", [{"k": 0}, {"read_all_up_to": -1}, {"near": -0.1}, {"near": 2}])
 def test_nonsense_selection_is_refused(options):
     """Selecting nothing is a mistake of the caller."""
     with pytest.raises(ValueError):
