@@ -40,7 +40,8 @@ def rows(tmp_path: Path) -> Path:
     path = tmp_path / "shops.jsonl"
     path.write_text(
         "".join(
-            json.dumps({"source": source, "claim": claim.split(" It rained")[0], "label": label}) + "\n"
+            json.dumps({"source": source, "claim": claim.split(" It rained")[0], "label": label})
+            + "\n"
             for claim, label in [
                 (FACTS[2], "supported"),
                 ("The knife shop in Solingen opened in 1999.", "unsupported"),
