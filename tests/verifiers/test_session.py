@@ -108,7 +108,7 @@ def test_sources_are_cut_and_indexed_once(verifier: Verifier, monkeypatch) -> No
             made.append(len(windows))
             super().__init__(windows)
 
-    monkeypatch.setattr("verifiers.session.WindowIndex", Counting)
+    monkeypatch.setattr("verifiers.windows.WindowIndex", Counting)
     session = verifier.open(sources=[DOC])
     session.prepare()
     session.prepare()
