@@ -1,7 +1,7 @@
 """Rewriting responses: a deep copy of the original type with text as decided.
 
 Only text that was decided otherwise is touched, and with it everything that repeats the withheld
-text: log probabilities, reasoning, annotations.
+text: log probabilities, reasoning, annotations, and every field that nobody knows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from guardrails._known_fields import CHAT_SOURCES
+from guardrails._known_whole import strip_whole
 from guardrails._response_access import Shape, clear, get, has, is_text, items_of, put, shape_of
 
 T = TypeVar("T")
@@ -47,6 +49,9 @@ def with_texts(
     if shape == "text":
         return texts[0]  # type: ignore[return-value]  # T is str here
     fresh = copy.deepcopy(response)
+    strip_whole(fresh, shape)
+    if shape in {"chat", "completion"}:
+        clear(fresh, CHAT_SOURCES)
     if shape in {"responses", "anthropic"} and not _has_text_part(fresh, shape):
         fresh = _with_text_part(fresh, shape)
     for index, text in texts.items():

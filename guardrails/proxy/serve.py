@@ -7,6 +7,7 @@ job of the engine, the same that the client and the decorator run.
 from __future__ import annotations
 
 import asyncio
+import copy
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from starlette.responses import Response
 
+from guardrails._known_whole import strip_whole
+from guardrails._response_access import shape_of
 from guardrails.effects import Called, CallModel
 from guardrails.errors import Unavailable
 from guardrails.proxy.auth import caller
@@ -43,6 +46,7 @@ from guardrails.proxy.upstream import (
 from guardrails.proxy.wire import DONE, encode
 from guardrails.report import Entry
 from guardrails.streaming.replay import events_of
+from guardrails.streaming.shapes import Kind
 from guardrails.streaming.ways import holds_answers, reasoning_of
 
 if TYPE_CHECKING:
@@ -150,6 +154,9 @@ async def _guarded(request: Request, work: _Work) -> Response:
     guarded = await while_there(request.receive, engine.arun(job, hands, asked.options))
     response = refuse(call, dict(guarded.response), guarded.reports)
     response.pop("guardrails", None)  # only ours says what was checked
+    if reasoning_of(job) is not Kind.ORDERED:
+        response = copy.deepcopy(response)
+        strip_whole(response, shape_of(response))
     told = body_of(guarded.reports, asked.report)
     headers = {**headers, **headers_of(guarded.reports)}
     if call.stream:

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrails.responses import Reading, read
+from guardrails.streaming.known import known_message
 from guardrails.streaming.shapes import Closing, Kind, Piece
 
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 # Blocks that hold no word of the answer: what the provider's own tools were asked and found.
-_BESIDE: Final = ("server_tool_use", "_tool_result")
-_REASONING: Final = ("thinking", "redacted_thinking")
+_BESIDE: Final = ("server_tool_use", "_tool_result", "fallback")
+# What it thinks aloud, or tells itself of the conversation.
+_REASONING: Final = ("thinking", "redacted_thinking", "compaction")
+_CALLS: Final = ("tool_use", "container_upload", "mcp_tool_listing")
 # The fields of deltas that are joined, by the field of the block they go to.
 _JOINED: Final = {
     "text_delta": ("text", "text"),
@@ -33,9 +36,12 @@ class AnthropicShape:
         """Make one.
 
         Args:
-            reasoning: When thinking may go out: ORDERED lets it through unchecked.
+            reasoning: When thinking may go out: ORDERED lets it through unchecked, and with it
+                what nobody knows.
         """
         self._reasoning = reasoning
+        self._holds = reasoning is not Kind.ORDERED
+        self.left_out = False
         self._message: Event | None = None
         self._blocks: dict[int, Event] = {}
         self._stopped = False
@@ -43,6 +49,12 @@ class AnthropicShape:
 
     def split(self, event: Event) -> Sequence[Piece]:  # noqa: PLR0911 - one a kind of event
         """The pieces of an event."""
+        if self._holds:
+            known, left_out = known_message(event, self._blocks.get(_place(event), {}))
+            self.left_out |= left_out
+            if known is None:
+                return ()
+            event = known
         match event.get("type"):
             case "message_start":
                 self._message = copy.deepcopy(event.get("message") or {})
@@ -53,7 +65,7 @@ class AnthropicShape:
             case "content_block_delta":
                 return self._delta(event)
             case "content_block_stop":
-                kind = self._kind(self._blocks.get(event.get("index", 0), {}))
+                kind = self._kind(self._blocks.get(_place(event), {}))
                 return (Piece(event, Kind.ORDERED if kind is Kind.TEXT else kind, 0),)
             case "message_delta":
                 return () if self._closed else self._ended(event)
@@ -63,11 +75,11 @@ class AnthropicShape:
             case "ping":
                 return (Piece(event, Kind.ORDERED, None),)
             case _:
-                # Nobody has told us what it says: it waits for the whole answer.
-                return (Piece(event, Kind.HELD, 0),)
+                # Nobody has told us what it says, and the policy lets it through.
+                return (Piece(event, Kind.ORDERED, 0),)
 
     def _start(self, event: Event) -> Sequence[Piece]:
-        index, block = event.get("index", 0), copy.deepcopy(event.get("content_block") or {})
+        index, block = _place(event), copy.deepcopy(event.get("content_block") or {})
         self._blocks[index] = block
         kind = self._kind(block)
         if kind is not Kind.TEXT:
@@ -83,7 +95,7 @@ class AnthropicShape:
         return (opened, Piece(begun, Kind.TEXT, 0, text))
 
     def _delta(self, event: Event) -> Sequence[Piece]:
-        block = self._blocks.setdefault(event.get("index", 0), {"type": "unknown"})
+        block = self._blocks.setdefault(_place(event), {"type": "unknown"})
         delta = event.get("delta") or {}
         _joined(block, delta)
         kind = self._kind(block)
@@ -91,8 +103,7 @@ class AnthropicShape:
             return (Piece(event, kind, 0),)
         if delta.get("type") == "text_delta":
             return (Piece(event, Kind.TEXT, 0, str(delta.get("text") or "")),)
-        known = delta.get("type") == "citations_delta"
-        return (Piece(event, Kind.ORDERED if known else Kind.HELD, 0),)
+        return (Piece(event, Kind.ORDERED, 0),)
 
     def _ended(self, event: Event) -> Sequence[Piece]:
         message = self._message = self._message or {}
@@ -106,7 +117,10 @@ class AnthropicShape:
             return Kind.TEXT
         if name in _REASONING:
             return self._reasoning
-        return Kind.ORDERED if name.endswith(_BESIDE) else Kind.HELD
+        if name.endswith(_BESIDE):
+            return Kind.ORDERED
+        # A call; or something that nobody knows, where the policy lets that through.
+        return Kind.HELD if name.endswith(_CALLS) else Kind.ORDERED
 
     def with_text(self, piece: Piece, text: str) -> Event:
         """A copy of a text delta with another text."""
@@ -154,6 +168,11 @@ class AnthropicShape:
         message = {"role": "assistant", "stop_reason": None, **(self._message or {})}
         message["content"] = [self._blocks[index] for index in sorted(self._blocks)]
         return read(message)
+
+
+def _place(event: Event) -> int:
+    found = event.get("index", 0)
+    return found if isinstance(found, int) else 0
 
 
 def _joined(block: Event, delta: Event) -> None:

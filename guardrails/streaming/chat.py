@@ -6,24 +6,23 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrails._response_access import clear, get, has, items_of, put
+from guardrails._known_fields import (
+    CHAT_ALOUD,
+    CHAT_BESIDE,
+    CHAT_CALLS,
+    CHAT_SOURCES,
+    chat_fits,
+    says,
+)
+from guardrails._response_access import clear, get, has, is_text, items_of, put
 from guardrails.errors import ResponseUnreadable
 from guardrails.responses import Choice, Reading, chat_annotations, usage_of
+from guardrails.streaming.known import known_chunk
 from guardrails.streaming.shapes import Closing, Kind, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_ALOUD: Final = (
-    "reasoning",
-    "reasoning_content",
-    "reasoning_details",
-    "reasoning_items",
-    "thinking_blocks",
-)
-_CALLS: Final = ("tool_calls", "function_call")
-# Beside the text; they may repeat it, and nobody reads them as the answer while it is written.
-_BESIDE: Final = ("refusal", "annotations", "audio", "images")
 _REFUSED: Final = frozenset({"content_filter", "refusal", "safety"})
 
 
@@ -48,9 +47,13 @@ class ChatShape:
         """Make one.
 
         Args:
-            reasoning: When reasoning may go out: ORDERED lets it through unchecked.
+            reasoning: When reasoning may go out: ORDERED lets it through unchecked, and fields
+                that nobody knows with it.
         """
         self._reasoning = reasoning
+        self._holds = reasoning is not Kind.ORDERED
+        self.left_out = False
+        self._sources: dict[str, Any] = {}
         self._seen: dict[int, _Seen] = {}
         self._usage: object = None
         self._model: str | None = None
@@ -61,6 +64,12 @@ class ChatShape:
     def split(self, event: Any) -> Sequence[Piece]:
         """The pieces of a chunk: role and reasoning, text, calls, the end."""
         choices = _choices_of(event)
+        sources: Sequence[Piece] = ()
+        if self._holds:
+            event, left_out = known_chunk(event)
+            self.left_out |= left_out
+            event, sources = self._without_sources(event)
+            choices = items_of(event, "choices")
         self._model = _name(get(event, "model")) or self._model
         self._id = _name(get(event, "id")) or self._id
         usage = get(event, "usage")
@@ -72,16 +81,17 @@ class ChatShape:
             for kind, text in self._kinds(choice, event)
         ]
         if not pieces:
-            return (Piece(event, Kind.ORDERED if usage is None else Kind.END, None),)
+            return (*sources, Piece(event, Kind.ORDERED if usage is None else Kind.END, None))
         if len(pieces) == 1:
             place, kind, text = pieces[0]
             lane = _index(choices[place])
             if kind is Kind.ORDERED and usage is not None:
-                return (Piece(event, Kind.END, None),)
-            return (Piece(event, kind, lane, text),)
-        made = []
+                return (*sources, Piece(event, Kind.END, None))
+            return (*sources, Piece(event, kind, lane, text))
+        made = list(sources)
         for number, (place, kind, text) in enumerate(pieces):
-            own = _only(event, place, kind, self._reasoning)
+            apart = self._apart(choices[place])
+            own = _only(event, place, kind, self._reasoning, apart=apart)
             if number:
                 _roleless(items_of(own, "choices")[0])
             if usage is not None and number + 1 < len(pieces):
@@ -89,13 +99,33 @@ class ChatShape:
             made.append(Piece(own, kind, _index(choices[place]), text))
         return made
 
+    def _without_sources(self, event: Any) -> tuple[Any, Sequence[Piece]]:
+        """A chunk without the sources that stand in it, and these for the end, each said once."""
+        found = {key: held for key in CHAT_SOURCES if says(held := get(event, key))}
+        if not found:
+            return event, ()
+        choices = items_of(event, "choices")
+        said = _only(event, 0, Kind.ORDERED, Kind.ORDERED) if choices else copy.deepcopy(event)
+        clear(said, ("usage",))
+        rest = copy.deepcopy(event)
+        clear(rest, CHAT_SOURCES)
+        if found == self._sources:
+            return rest, ()
+        self._sources = found
+        return rest, (Piece(said, Kind.ALOUD, None),)
+
+    def _apart(self, choice: Any) -> bool:
+        """Whether log probabilities tell of more than the text they stand with."""
+        logprobs = get(choice, "logprobs")
+        return self._holds and logprobs is not None and not chat_fits(logprobs, _content(choice))
+
     def _kinds(self, choice: Any, event: Any) -> list[tuple[Kind, str]]:
         """What a choice of a chunk holds, and remember it."""
         seen = self._seen.setdefault(_index(choice), _Seen())
         seen.last = event
         delta = get(choice, "delta")
         found: list[tuple[Kind, str]] = []
-        if any(_said(delta, key) for key in _ALOUD):
+        if any(_said(delta, key) for key in CHAT_ALOUD) or _others(delta):
             found.append((self._reasoning, ""))
         text = _content(choice)
         if text:
@@ -105,11 +135,11 @@ class ChatShape:
         if calls or _said(delta, "function_call"):
             seen.calls |= {get(call, "index") or 0 for call in calls} or {"function"}
             found.append((Kind.HELD, ""))
-        if any(_said(delta, key) for key in _BESIDE):
-            seen.refused |= _said(delta, "refusal")
-            seen.annotations += items_of(delta, "annotations")
-            if (Kind.ALOUD, "") not in found:
-                found.append((Kind.ALOUD, ""))
+        beside = [key for key in CHAT_BESIDE if _said(delta, key)]
+        seen.refused |= "refusal" in beside
+        seen.annotations += items_of(delta, "annotations") if "annotations" in beside else []
+        if (beside or self._apart(choice)) and (Kind.ALOUD, "") not in found:
+            found.append((Kind.ALOUD, ""))
         reason = _name(get(choice, "finish_reason"))
         if reason is not None:
             seen.finish_reason = reason
@@ -233,7 +263,17 @@ def _place(event: Any, lane: int) -> int:
 
 
 def _said(delta: Any, key: str) -> bool:
-    return bool(get(delta, key))
+    return says(get(delta, key))
+
+
+def _others(delta: Any) -> bool:
+    """Whether there is anything but text among the parts of a content."""
+    content = get(delta, "content")
+    return isinstance(content, list) and not all(_is_text(part) for part in content)
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, str) or is_text(part)
 
 
 def _content(choice: Any) -> str:
@@ -241,7 +281,8 @@ def _content(choice: Any) -> str:
     delta = get(choice, "delta")
     found = get(choice, "text") if delta is None else get(delta, "content")
     if isinstance(found, list):
-        return "".join(t for part in found if isinstance(t := get(part, "text"), str))
+        texts = [part for part in found if _is_text(part)]
+        return "".join(part if isinstance(part, str) else get(part, "text") for part in texts)
     return found if isinstance(found, str) else ""
 
 
@@ -260,27 +301,46 @@ def _roleless(choice: Any) -> None:
         clear(delta, ("role",))
 
 
-def _only(event: Any, place: int, kind: Kind, reasoning: Kind) -> Any:
-    """A copy of a chunk that holds one piece of one of its choices."""
+def _only(event: Any, place: int, kind: Kind, reasoning: Kind, *, apart: bool = False) -> Any:
+    """A copy of a chunk that holds one piece of one of its choices.
+
+    Args:
+        event: The chunk.
+        place: Of the choice.
+        kind: Of the piece.
+        reasoning: What reasoning counts as.
+        apart: Whether log probabilities go with what stands beside the text.
+    """
     own = copy.deepcopy(event)
     choice = items_of(own, "choices")[place]
     put(own, "choices", [choice])
     delta = get(choice, "delta")
     if delta is not None:
+        _only_content(delta, kind, reasoning)
         if kind is not reasoning:
-            clear(delta, _ALOUD)
+            clear(delta, CHAT_ALOUD)
         if kind is not Kind.HELD:
-            clear(delta, _CALLS)
+            clear(delta, CHAT_CALLS)
         if kind is not Kind.ALOUD:
-            clear(delta, _BESIDE)
-    if kind is not Kind.TEXT:
-        if delta is None:
-            put(choice, "text", "")
-        elif isinstance(delta, dict):
-            delta.pop("content", None)
-        elif has(delta, "content"):
-            put(delta, "content", None)
+            clear(delta, CHAT_BESIDE)
+    elif kind is not Kind.TEXT:
+        put(choice, "text", "")
+    if kind is not (Kind.ALOUD if apart else Kind.TEXT):
         clear(choice, ("logprobs",))
     if kind is not Kind.END and has(choice, "finish_reason"):
         put(choice, "finish_reason", None)
     return own
+
+
+def _only_content(delta: Any, kind: Kind, reasoning: Kind) -> None:
+    """Leave of the content what is of one kind: its text, or its parts that are none."""
+    content = get(delta, "content")
+    if isinstance(content, list) and kind in {Kind.TEXT, reasoning}:
+        kept = [part for part in content if _is_text(part) is (kind is Kind.TEXT)]
+        put(delta, "content", kept)
+    elif kind is Kind.TEXT:
+        return
+    elif isinstance(delta, dict):
+        delta.pop("content", None)
+    elif has(delta, "content"):
+        put(delta, "content", None)

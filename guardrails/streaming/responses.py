@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrails._known_fields import SEARCHES
 from guardrails.responses import Reading, read
+from guardrails.streaming.known import known_response_event
 from guardrails.streaming.shapes import Closing, Kind, Piece
 
 if TYPE_CHECKING:
@@ -19,8 +21,8 @@ OURS: Final = "msg_guardrails"
 ENDS: Final = frozenset(
     {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 )
-# Items that hold no word of the answer: what the provider's own tools were asked and found.
-_BESIDE: Final = frozenset({"web_search_call", "file_search_call"})
+# What the model thinks aloud, or tells itself of the conversation.
+_REASONING: Final = frozenset({"reasoning", "compaction"})
 _BEGINS: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 
 
@@ -37,9 +39,12 @@ class ResponsesShape:
         """Make one.
 
         Args:
-            reasoning: When reasoning may go out: ORDERED lets it through unchecked.
+            reasoning: When reasoning may go out: ORDERED lets it through unchecked, and with it
+                what nobody knows.
         """
         self._reasoning = reasoning
+        self._holds = reasoning is not Kind.ORDERED
+        self.left_out = False
         self._response: Event = {}
         self._whole = False
         self._items: dict[int, Event] = {}  # as they are being written
@@ -59,6 +64,13 @@ class ResponsesShape:
 
     def split(self, event: Event) -> Sequence[Piece]:  # noqa: PLR0911 - one a kind of event
         """The pieces of an event."""
+        if self._holds:
+            item = self._items.get(event.get("output_index", -1), {})
+            known, left_out = known_response_event(event, item)
+            self.left_out |= left_out
+            if known is None:
+                return ()
+            event = known
         name = str(event.get("type"))
         if name in ENDS:
             self._response, self._whole = copy.deepcopy(event.get("response") or {}), True
@@ -70,9 +82,10 @@ class ResponsesShape:
         if name in _BEGINS:
             self._response = copy.deepcopy(event.get("response") or {})
             begun = {**event, "response": {**self._response, "output": []}}
+            begun["response"].pop("output_text", None)
             return (Piece(begun, Kind.ORDERED, None),)
         if "output_index" not in event:
-            return (Piece(event, Kind.HELD, 0),)
+            return (Piece(event, Kind.ORDERED, 0),)
         if name == "response.output_item.added":
             return self._added(event)
         kind = self._kind(self._items.get(event["output_index"], {}))
@@ -100,7 +113,7 @@ class ResponsesShape:
                 return (Piece(event, Kind.TEXT, 0, text),)
             case "response.refusal.delta":
                 self._add(event, "refusal", str(event.get("delta") or ""))
-                return (Piece(event, Kind.ORDERED, 0),)
+                return (Piece(event, Kind.ALOUD, 0),)  # its words are not checked
             case "response.output_text.annotation.added":
                 return (Piece(event, Kind.ORDERED, 0),)
             case "response.output_item.done":
@@ -113,7 +126,7 @@ class ResponsesShape:
             case "response.content_part.done":
                 blank = self._blanked(event, part={"type": (event.get("part") or {}).get("type")})
             case _:
-                return (Piece(event, Kind.HELD, 0),)
+                return (Piece(event, Kind.ORDERED, 0),)
         return (Piece(blank, Kind.ORDERED, 0),)
 
     def _part(self, event: Event) -> Sequence[Piece]:
@@ -140,9 +153,10 @@ class ResponsesShape:
         name = item.get("type")
         if name == "message":
             return Kind.TEXT
-        if name == "reasoning":
+        if name in _REASONING:
             return self._reasoning
-        return Kind.ORDERED if name in _BESIDE else Kind.HELD
+        # What the provider's own searches were asked and found is no word of the answer.
+        return Kind.ORDERED if name in SEARCHES else Kind.HELD
 
     # ------------------------------------------------------------------ putting together
 

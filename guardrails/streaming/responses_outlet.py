@@ -58,6 +58,8 @@ class _Item:
     def written(self, original: Event | None) -> Event:
         """The item with what was sent."""
         found = original or {**self.item, "status": "completed"}
+        if found.get("type") != self.item.get("type"):
+            found = {**self.item, "status": "completed"}  # by that name another thing was sent
         if self.item.get("type") != "message":
             return found
         before = found.get("content") or ()
@@ -198,13 +200,15 @@ class ResponsesOutlet:
         originals = {item.get("id"): item for item in response.get("output") or ()}
         output = [item.written(originals.get(item.item.get("id"))) for item in self._items.values()]
         changed: Event = {} if output == response.get("output") else {"output": output}
-        if changed and "output_text" in response:
-            changed["output_text"] = "".join(
+        if "output_text" in response:
+            said = "".join(
                 part.text
                 for item in self._items.values()
                 for part in item.parts.values()
                 if part.kind == "output_text"
             )
+            if said != response["output_text"]:
+                changed["output_text"] = said
         name = event["type"]
         if self._refused and changed and name != "response.failed":
             # A refusal is a whole answer: the SDK's helpers wait for this very event.

@@ -22,13 +22,14 @@ from guardrails.streaming.evidence import Evidence, Unread
 from guardrails.streaming.keeping import Ended, Keeper
 from guardrails.streaming.lane import Lane
 from guardrails.streaming.shapes import Kind, Piece
+from guardrails.streaming.steps import DONE, following, silent, to_its_end
 from guardrails.streaming.values import Out
 from policies.engine import decide, settle
 from policies.types import AnswerFacts, Spent
 from verifiers.claims.boundaries import Boundaries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from guardrails._flow_values import Job
     from guardrails.effects import Instant
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 # Undecided text from which on the provider waits for the checks.
 _MOST_WAITING: Final = 64_000
+_LEFT_OUT: Final = "The provider's events had fields that are not known; they were left out."
 # A provider's own timeout should speak first: its error says more than ours.
 _GRACE_SECONDS: Final = 0.5
 
@@ -106,15 +108,15 @@ class StreamRun:
                 yield event
         except (GeneratorExit, asyncio.CancelledError) as stop:
             if not self.reports:
-                await _to_its_end(self._broken(keeper, Fault(stop, cancelled=True)))
+                await to_its_end(self._broken(keeper, Fault(stop, cancelled=True)))
             raise
         except Exception as error:
             if not self.reports:
-                await _to_its_end(self._broken(keeper, Fault(error)))
+                await to_its_end(self._broken(keeper, Fault(error)))
             keeper.mark(error, self.reports)
             raise
         finally:
-            await _to_its_end(self._close())
+            await to_its_end(self._close())
 
     # ------------------------------------------------------------------ the loop
 
@@ -130,7 +132,7 @@ class StreamRun:
             self._begin_checks()
             if self._read is None and self._may_read():
                 assert self._upstream is not None  # noqa: S101 - opened above
-                self._read = asyncio.create_task(_next(self._upstream))
+                self._read = asyncio.create_task(following(self._upstream))
             await self._something()
             for piece in self._arrived():
                 yield piece.event
@@ -142,7 +144,7 @@ class StreamRun:
             async with asyncio.timeout(None if limit is None else limit + _GRACE_SECONDS):
                 self._upstream = await self._hands.open(CallModel(1, None, limit))
         except TimeoutError as late:
-            raise _silent(limit) from late
+            raise silent(limit) from late
 
     def _may_read(self) -> bool:
         if self._exhausted:
@@ -164,7 +166,7 @@ class StreamRun:
         patience = None if limit is None else limit + _GRACE_SECONDS
         done, _ = await asyncio.wait(tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            raise _silent(limit)
+            raise silent(limit)
 
     def _arrived(self) -> list[Piece]:
         """Take in an event that came; gives what goes out at once because it is no answer's."""
@@ -176,7 +178,7 @@ class StreamRun:
             event = task.result()
         except Exception as error:
             raise provider_failed(error) from error
-        if event is _DONE:
+        if event is DONE:
             self._exhausted = True
             self._check_whole()
             for work in self._works.values():
@@ -298,13 +300,16 @@ class StreamRun:
 
     def _state(self, work: _Work) -> Ended:
         assert self._started is not None  # noqa: S101 - set first
+        notes = [*self._read_by.notes]
+        if getattr(self._shape, "left_out", False):
+            notes.append(_LEFT_OUT)
         return Ended(
             lane=work.lane,
             reading=self._shape.reading(),
             lanes=len(self._works),
             verification=work.verification,
             sources=self._read_by.sources,
-            notes=tuple(self._read_by.notes),
+            notes=tuple(notes),
             started=self._started,
             seconds={**self._seconds, **self._read_by.seconds},
             checks=work.checks,
@@ -319,11 +324,12 @@ class StreamRun:
         for work, report in zip(works, self.reports, strict=True):
             outs += [self._told(out) for out in work.lane.settle(keeper.closing_text(report))]
         delivered = {work.lane.index: "".join(work.lane.delivered) for work in works}
-        closed = bool(works) and all(work.lane.closing is not None for work in works)
+        closed = [work.lane.closing is not None for work in works]
+        withheld = any(closed) or any(work.lane.removed for work in works)
         for piece in self._tail:
             if piece.kind is Kind.END:
                 outs.append(self._shape.ending(piece, delivered))
-            elif not closed:
+            elif not (withheld if piece.kind is Kind.ALOUD else closed and all(closed)):
                 outs.append(piece.event)
         said = self._hands.ending(self.reports) if self._hands.ending else None
         if said is not None and outs:
@@ -365,36 +371,3 @@ class StreamRun:
 
     def _now(self) -> float:
         return self._ports.clock().tick
-
-
-_DONE: Final = object()
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Wind up, whoever cancels: a record half written is none, and a provider left open costs."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as stop:
-            cancelled = stop
-    task.result()
-    if cancelled is not None:
-        raise cancelled
-
-
-async def _next(upstream: AsyncIterator[Any]) -> Any:
-    try:
-        return await anext(upstream)
-    except StopAsyncIteration:
-        return _DONE
-
-
-def _silent(limit: float | None) -> ProviderFailed:
-    return ProviderFailed(
-        f"The provider was silent for {limit or 0:.3g} s; what was not decided by then was not "
-        "released.",
-        status=408,
-        hint="Raise limits.seconds of the policy, or use a faster model.",
-    )

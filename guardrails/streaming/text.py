@@ -70,6 +70,11 @@ class AnyShape:
         self._shape: Shape = TextShape()
         self._begun = False
 
+    @property
+    def left_out(self) -> bool:
+        """Whether there were fields that nobody knows."""
+        return self._chat.left_out
+
     def split(self, event: Any) -> Sequence[Piece]:
         """The pieces of an event."""
         if not self._begun:

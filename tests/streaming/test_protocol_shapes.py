@@ -243,10 +243,15 @@ def test_only_text_pieces_carry_the_answer() -> None:
     "event",
     [{"type": "new_kind", "text": "x"}, {"type": "response.new", "text": "x"}, {}, {"type": 4}],
 )
-def test_events_nobody_knows_wait_for_the_whole_answer(event: Event) -> None:
-    """They may hold text of it."""
-    for shape in (AnthropicShape(), ResponsesShape()):
-        assert [piece.kind for piece in shape.split(event)] == [Kind.HELD]
+def test_events_nobody_knows_are_left_out(event: Event) -> None:
+    """They may hold text of the answer; where reasoning goes unchecked, so do they."""
+    for kind in (AnthropicShape, ResponsesShape):
+        shape = kind()
+        assert shape.split(event) == ()
+        assert shape.left_out
+        free = kind(reasoning=Kind.ORDERED)
+        assert [(p.kind, p.event) for p in free.split(event)] == [(Kind.ORDERED, event)]
+        assert not free.left_out
 
 
 def test_reasoning_goes_out_at_once_only_where_that_is_said() -> None:

@@ -175,7 +175,12 @@ CUTS = st.one_of(
 )
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": "b c"}'}}
-LOGPROBS = {"content": [{"token": "I", "logprob": -0.5, "bytes": [73], "top_logprobs": []}]}
+
+
+def logprobs(token: str) -> dict[str, Any]:
+    """What a provider says of a token."""
+    entry = {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []}
+    return {"content": [entry]}
 
 
 # ------------------------------------------------------------------ lossless
@@ -199,8 +204,8 @@ def test_log_probabilities_arrive_with_their_text(verifier) -> None:
     """A chunk that is not changed keeps everything the provider said about it."""
     events = chunks(chat_response("Item 1 is fine. Item 2 is fine."), (5, 9, 17))
     for event in events:
-        if event["choices"] and event["choices"][0]["delta"].get("content"):
-            event["choices"][0]["logprobs"] = LOGPROBS
+        if event["choices"] and (said := event["choices"][0]["delta"].get("content")):
+            event["choices"][0]["logprobs"] = logprobs(said)
     with guard(verifier, events) as made:
         out, _ = listened(made)
     assert joined(out) == joined(events)
