@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from policies.explain import explain, explain_json
 from policies.rules import (
     Found,
+    Judged,
     changes_on,
     counts_as_unsupported,
     on_route,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from verifiers.types import Assessment
 
 __all__ = [
+    "Judged",
     "counts_as_unsupported",
     "decide",
     "explain",
@@ -54,6 +56,7 @@ def decide(
     route: str | None = None,
     facts: AnswerFacts = AnswerFacts(),  # noqa: B008 - frozen, without state
     whole: bool = True,
+    judged: Judged | None = None,
 ) -> Decision:
     """What to do with an answer: the most severe action any rule asks for.
 
@@ -65,12 +68,15 @@ def decide(
         whole: False for the beginning of an answer that is still being written: then only the
             rules speak that no later sentence can take back. What they ask for stands, and adding
             claims never makes it milder.
+        judged: What was found on claims of this answer before, under this policy and route: for
+            answers that are decided on again and again. The decision is the same without it.
 
     Raises:
         RouteUnknown: If the policy names routes and this is none of them.
     """
     active = policy.for_route(route)
-    found = [Found.of(assessment, active) for assessment in assessments]
+    of = Found.of if judged is None else judged.of
+    found = [of(assessment, active) for assessment in assessments]
     hits = [hit for claim in found for hit in claim.hits]
     limits = list(_answer_hits(found, active, whole=whole))
     hits += limits

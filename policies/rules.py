@@ -130,6 +130,23 @@ class Found:
         return max(self.rules, key=lambda hit: hit.action.severity, default=None)
 
 
+class Judged:
+    """What was found on the claims of one growing answer, so that each is judged once.
+
+    For one policy as it stands on one route. Holds on to the assessments it was shown.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Assessment, Found]] = {}
+
+    def of(self, assessment: Assessment, policy: Policy) -> Found:
+        """As :meth:`Found.of`; the very same assessment is not judged again."""
+        known = self._known.get(id(assessment))
+        if known is None:
+            known = self._known[id(assessment)] = (assessment, Found.of(assessment, policy))
+        return known[1]
+
+
 def _matching(claim: Claim, policy: Policy) -> list[Row]:
     rows = policy.rows
     if len(rows) == 1:

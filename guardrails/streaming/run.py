@@ -24,7 +24,7 @@ from guardrails.streaming.lane import Lane
 from guardrails.streaming.shapes import Kind, Piece
 from guardrails.streaming.steps import DONE, following, silent, to_its_end
 from guardrails.streaming.values import Out
-from policies.engine import decide, settle
+from policies.engine import Judged, decide, settle
 from policies.types import AnswerFacts, Spent
 from verifiers.claims.boundaries import Boundaries
 
@@ -241,18 +241,25 @@ class StreamRun:
             self._rules,
             self._shape,
             Boundaries(known if isinstance(known, tuple) else None),
-            partial(self._decision, index),
+            partial(self._decision, index, Judged()),
             ordered=getattr(self._shape, "ordered", True),
             hold=self._hands.hold,
         )
 
-    def _decision(self, index: int, assessments: Sequence[Assessment], whole: bool) -> Decision:  # noqa: FBT001
+    def _decision(
+        self,
+        index: int,
+        judged: Judged,
+        assessments: Sequence[Assessment],
+        whole: bool,  # noqa: FBT001
+    ) -> Decision:
         job = self._job
         has_evidence = bool(self._read_by.sources)
         facts = AnswerFacts(has_evidence=has_evidence)
         if whole:
             facts = self._choice(index).facts(has_evidence=has_evidence)
-        raw = decide(assessments, job.policy, route=job.route, facts=facts, whole=whole)
+        policy, route = job.policy, job.route
+        raw = decide(assessments, policy, route=route, facts=facts, whole=whole, judged=judged)
         return settle(raw, job.policy, Spent(), can_regenerate=False)
 
     def _choice(self, index: int) -> Choice:

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from policies.engine import (
+    Judged,
     counts_as_unsupported,
     decide,
     explain,
@@ -341,6 +342,18 @@ def test_a_bad_claim_never_softens(case: Any, worse: Assessment, at: int) -> Non
     before = decide(found, policy, route=route, facts=known)
     after = decide([*found[:at], worse, *found[at:]], policy, route=route, facts=known)
     assert after.action.severity >= before.action.severity
+
+
+@given(cases(), st.booleans())
+def test_what_was_judged_before_changes_nothing(case: Any, whole: bool) -> None:
+    """An answer decided on as it grows gets, each time, the decision of one seen at once."""
+    found, policy, route, known = case
+    judged = Judged()
+    for size in (0, 1, 2, len(found), 1):
+        part = found[:size]
+        once = decide(part, policy, route=route, facts=known, whole=whole)
+        again = decide(part, policy, route=route, facts=known, whole=whole, judged=judged)
+        assert again == once
 
 
 @given(cases(), bad, st.integers(0, 4))
