@@ -5,10 +5,10 @@ constant, so that what is measured is all but the model: finding boundaries, cla
 included), choosing evidence, reading the scores. Work that does not look back grows with the
 length of the answer: twice the sentences, twice the seconds.
 
-CPU seconds of the process, since machines are shared; ``first_ms``, ``twentieth_ms`` and ``last_ms`` are
-wall milliseconds from giving the text to having the assessments, the latter two medians of five
-sentences. One shape is a single paragraph, the other has headings, lists, tables and code.
-Writes JSON to standard output.
+CPU seconds of the process, since machines are shared; ``first_ms``, ``twentieth_ms`` and
+``last_ms`` are wall milliseconds from giving the text to having the assessments, the latter two
+medians of the sentences around. One shape is a single paragraph, the other has headings, lists,
+tables and code. Writes JSON to standard output.
 """
 
 from __future__ import annotations

@@ -46,6 +46,11 @@ def exact_match(hypothesis: str, text: str) -> Span | None:
     wanted = [_fold(m.group()) for m in _PART.finditer(hypothesis)]
     if len(wanted) < _LEAST_PARTS:
         return None
+    if text.isascii():
+        # Where folding is lower case and no more, a word that is missing shows at once.
+        low = text.lower()
+        if any(word.isalpha() and word not in low for word in wanted):
+            return None
     parts = list(_PART.finditer(text))
     folded = [_fold(p.group()) for p in parts]
     for at in _places(folded, wanted):
