@@ -35,6 +35,10 @@ settings.register_profile(
 settings.register_profile(
     "dev", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# For the fuzz tests, before a release: pytest --hypothesis-profile=long tests/proxy/test_fuzz.py
+settings.register_profile(
+    "long", max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Whatever would change what a test sees: our settings, providers' keys and addresses, colours.

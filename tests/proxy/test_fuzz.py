@@ -32,14 +32,23 @@ ADMIN = "an-admin-key-that-is-long-enough-for-the-settings"
 WAIT_S = 30.0
 GOOD = "Paris is in France."
 PATHS = ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/check"]
+# Steady and bounded, but for the profile "long": other requests each time, and many more.
+LONG = settings.get_current_profile_name() == "long"
 QUICK = settings(
     max_examples=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),
-    derandomize=True,
+    derandomize=not LONG,
     database=None,
 )
+
+
+def bounded(examples: int) -> settings:
+    """So many examples, and twenty-five times as many in the long profile."""
+    return settings(QUICK, max_examples=examples * (25 if LONG else 1))
+
+
 
 
 @contextmanager
@@ -79,7 +88,7 @@ def test_our_own_routes_keep_to_their_description(
                 operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
             )
 
-            @settings(QUICK, max_examples=15)
+            @bounded(15)
             @given(case=cases)
             def holds(case: Any) -> None:
                 response = case.call(
@@ -196,7 +205,7 @@ def test_any_json_gets_an_answer(serving: Any, caplog: pytest.LogCaptureFixture)
     ):
         # With a key of the caller's nothing goes through LiteLLM, whose own failures are a 502.
 
-        @settings(QUICK, max_examples=120)
+        @bounded(120)
         @given(path=st.sampled_from(PATHS), body=BODIES)
         def answered(path: str, body: Any) -> None:
             found = client.post(path, content=json.dumps(body).encode())
