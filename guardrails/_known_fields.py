@@ -59,6 +59,10 @@ def is_short(value: object, *, nested: bool = False) -> bool:
     )
 
 
+def _bare(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float)
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """The known fields of one kind of object.
@@ -80,8 +84,7 @@ class Fields:
             key
             for key, held in fields_of(value).items()
             if key not in read
-            and held is not None
-            and not isinstance(held, bool | int | float)
+            and not (_bare(held) and _NAME.fullmatch(key))
             and not (key in self.short and is_short(held))
             and not (key in self.inner and self.inner[key].holds(held))
         ]
@@ -297,7 +300,7 @@ CITATION: Final = fields(
 RESPONSE: Final = fields(
     # What repeats the request is the caller's own.
     "output output_text instructions metadata tools",
-    "id object reasoning tool_choice user created_at completed_at status incomplete_details model "
+    "id object tool_choice user created_at completed_at status incomplete_details model "
     "usage background conversation max_output_tokens max_tool_calls parallel_tool_calls "
     "previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention "
     "safety_identifier service_tier "
@@ -305,6 +308,7 @@ RESPONSE: Final = fields(
     "frequency_penalty presence_penalty",
     error=fields("message", "code type param"),
     prompt=fields("variables", "id version"),
+    reasoning=fields("", "effort summary generate_summary"),
     text=fields("format", "verbosity"),
 )
 _PLACE: Final = "type item_id output_index content_index summary_index sequence_number"

@@ -89,4 +89,6 @@ def clear(value: Any, keys: Sequence[str]) -> None:
 def items_of(value: object, key: str) -> list[Any]:
     """What is under a key, as a list; the very list where it is one."""
     found = get(value, key)
-    return found if isinstance(found, list) else list(found or ())
+    if isinstance(found, list):
+        return found
+    return list(found) if isinstance(found, Sequence) and not isinstance(found, str) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -11,40 +11,14 @@ from guardrails.proxy.closing import Closing
 from guardrails.proxy.leaving import ClientGone, while_there
 from guardrails.proxy.upstream import JSON, Events, UpstreamFailed, Wire
 from guardrails.proxy.wire import DONE, encode
-from guardrails.streaming.anthropic import AnthropicOutlet, AnthropicShape
-from guardrails.streaming.chat import ChatShape
-from guardrails.streaming.responses import ResponsesShape
-from guardrails.streaming.responses_outlet import ResponsesOutlet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from starlette.types import Receive, Scope, Send
 
     from guardrails.streaming.guarded import AsyncGuardedStream
-    from guardrails.streaming.shapes import Kind, Outlet, Shape
-
-
-class _Plain:
-    """The outlet of a protocol that numbers and repeats nothing."""
-
-    def send(self, event: JSON) -> Sequence[JSON]:
-        """The event."""
-        return (event,)
-
-
-def stages(wire: Wire, reasoning: Kind) -> tuple[Shape, Outlet]:
-    """How a protocol's stream is taken apart, and put right before it leaves."""
-    match wire:
-        case "chat":
-            return ChatShape(reasoning=reasoning), _Plain()
-        case "messages":
-            return AnthropicShape(reasoning=reasoning), AnthropicOutlet()
-        case "responses":
-            shape = ResponsesShape(reasoning=reasoning)
-            return shape, ResponsesOutlet(shape)
-        case _:
-            assert_never(wire)
+    from guardrails.streaming.shapes import Outlet
 
 
 def _says_why(event: JSON, wire: Wire) -> bool:

@@ -23,7 +23,7 @@ from guardrails.proxy.auth import caller
 from guardrails.proxy.context import context
 from guardrails.proxy.leaving import ClientGone, while_there
 from guardrails.proxy.limits import read_json
-from guardrails.proxy.live import Live, reading, stages
+from guardrails.proxy.live import Live, reading
 from guardrails.proxy.options import Asked, settle, take_options
 from guardrails.proxy.protocols import (
     Call,
@@ -47,6 +47,7 @@ from guardrails.proxy.wire import DONE, encode
 from guardrails.report import Entry
 from guardrails.streaming.replay import events_of
 from guardrails.streaming.shapes import Kind
+from guardrails.streaming.stages import stages
 from guardrails.streaming.ways import holds_answers, reasoning_of
 
 if TYPE_CHECKING:

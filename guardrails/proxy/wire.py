@@ -41,14 +41,23 @@ def read_event(data: bytes) -> JSON:
             status=502,
             hint="Look at what answers at the deployment's api_base.",
         )
-    if found.get("type") == "error" or (found.get("error") and "choices" not in found):
+    refuse_error(found)
+    return found
+
+
+def refuse_error(event: JSON) -> None:
+    """Stop at an event by which the provider says that it failed.
+
+    Raises:
+        UpstreamFailed: With what of the event may be passed on.
+    """
+    if event.get("type") == "error" or (event.get("error") and "choices" not in event):
         raise UpstreamFailed(
             "The provider ended its stream with an error.",
-            status=_status_of(found),
+            status=_status_of(event),
             hint="The provider's own error is passed on.",
-            event={key: found[key] for key in _ERROR_FIELDS if key in found},
+            event={key: event[key] for key in _ERROR_FIELDS if key in event},
         )
-    return found
 
 
 def _status_of(event: JSON) -> int | None:

@@ -132,7 +132,7 @@ class ChatShape:
             seen.text.append(text)
             found.append((Kind.TEXT, text))
         calls = items_of(delta, "tool_calls")
-        if calls or _said(delta, "function_call"):
+        if any(_said(delta, key) for key in CHAT_CALLS) or calls:
             seen.calls |= {get(call, "index") or 0 for call in calls} or {"function"}
             found.append((Kind.HELD, ""))
         beside = [key for key in CHAT_BESIDE if _said(delta, key)]

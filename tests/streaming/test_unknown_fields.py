@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from guardrails import Guard, Settings
 from guardrails.engine import Options
-from guardrails.proxy.live import stages
 from guardrails.proxy.wire import encode
 from guardrails.report import Entry
 from guardrails.scripted_streams import events_of, message_response, responses_response
 from guardrails.streaming.known import known_chunk
+from guardrails.streaming.stages import stages
 from guardrails.streaming.ways import reasoning_of
 from guardrails.testing import ScriptedVerifier, chat_response
 from policies.load import load_policy
@@ -130,6 +130,8 @@ VALUES = st.sampled_from(
         {"transcript": BAD, "data": "AAAA"},
         [{"type": "text", "text": BAD}],
         {BAD: None},
+        None,
+        1,
         [{"type": "url_citation", "title": BAD}],
         {"content": [{"token": BAD, "logprob": -0.5, "bytes": None, "top_logprobs": []}]},
         {"usage": {"by": BAD}},
@@ -345,7 +347,7 @@ def wholes(draw: st.DrawFn) -> Event:
         key = draw(st.sampled_from([key for key in KEYS if key not in into] or ["y_new"]))
         into[key] = copy.deepcopy(draw(VALUES))
     for items, item in (("output", {"type": "x", "text": BAD}), ("content", {"type": "x"})):
-        if items in whole and draw(st.booleans()):
+        if isinstance(whole.get(items), list) and draw(st.booleans()):
             whole[items].append({**item, "said": BAD})
     return whole
 
