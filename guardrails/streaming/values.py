@@ -31,8 +31,9 @@ class Streamed:
 
     Attributes:
         whole: The answer was read to its end; input of ``decide``.
-        released: How much of the answer was decided and passed, in code points; what redaction
-            took out of it is counted.
+        released: How much of the answer was decided and let go, in code points; what redaction
+            took out of it is counted. A consumer who left may have taken less: what it took is
+            the report's text.
         checks: Verifications made along the way.
         first_seconds: From the start of the call to the first text that went out; None when none
             did.
