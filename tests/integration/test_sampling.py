@@ -4,15 +4,12 @@ an error, cost accounted to the token, nothing hangs."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
-import warnings
 
 import pytest
 
 from guardrails import Guard, Settings
-from guardrails.gateway import load_litellm
 from guardrails.record import replay
 from guardrails.scripted_provider import ScriptedProvider, Slow, Status
 from guardrails.store import open_store
@@ -23,6 +20,7 @@ from verifiers.engine import NLIEngine
 from verifiers.testing import ScriptedScorer
 
 pytestmark = [
+    pytest.mark.usefixtures("litellm_clients"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
     # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
     pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
@@ -34,21 +32,6 @@ ANSWER = "The capital is Paris."
 OTHER = "The seat of government is Lyon."
 TOKENS_IN, TOKENS_ANSWER = 10, len(ANSWER.split())
 PRICE_IN, PRICE_OUT = 0.15e-6, 0.6e-6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _litellm():
-    """Imported before the first test, not on the clock of one.
-
-    Its async clients of loops that have ended are let go here: found by the garbage collector in
-    a later test, their sockets would fail that one.
-    """
-    litellm = load_litellm()
-    yield
-    litellm.in_memory_llm_clients_cache.flush_cache()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class Sentences:

@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from guardrails import Disposition, Guard, ProviderFailed, ResponseUnreadable, Settings
-from guardrails.gateway import load_litellm
 from guardrails.record import replay
 from guardrails.scripted_provider import Cut, Raw, ScriptedProvider, Slow, Status
 from guardrails.store import open_store
@@ -32,13 +31,12 @@ TOOL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{
 REFUSAL = "REFUSED"
 
 # LiteLLM silences this one by a filter it sets at import, which pytest undoes with every test.
-pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _litellm():
-    """Imported before the first test, not on the clock of one."""
-    load_litellm()
+pytestmark = [
+    pytest.mark.usefixtures("litellm_clients"),
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+    # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
+    pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(params=["sync", "async"])

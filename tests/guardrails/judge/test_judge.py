@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
-import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrails import Guard, Settings
-from guardrails.gateway import load_litellm
 from guardrails.judging import Budget, ModelJudge, Question
 from guardrails.judging.passages import Passage, choose, find, visible
 from guardrails.record import replay
@@ -39,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from worst import read_prompt, reply, talked_round
 
 pytestmark = [
+    pytest.mark.usefixtures("litellm_clients"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
     # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
     pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
@@ -277,21 +275,6 @@ def test_nothing_of_the_guarded_call_goes_with_the_judges_but_its_connection():
 
 
 # --------------------------------------------------------------------------- over a socket
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _litellm():
-    """Imported before the first test, not on the clock of one.
-
-    Its async clients of loops that have ended are let go here: found by the garbage collector in
-    a later test, their sockets would fail that one.
-    """
-    litellm = load_litellm()
-    yield
-    litellm.in_memory_llm_clients_cache.flush_cache()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(params=["sync", "async"])
