@@ -49,8 +49,6 @@ def bounded(examples: int) -> settings:
     return settings(QUICK, max_examples=examples * (25 if LONG else 1))
 
 
-
-
 @contextmanager
 def nothing_unexpected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No exception that is not ours was met on the way."""
