@@ -173,7 +173,12 @@ class Cascade:
             self.job.question,
             rules.scorer,
             {assessment.claim.id: self._thresholds(assessment) for assessment in wanted},
-            Stopping(cap=rules.samples, step=min(rules.step, rules.samples), level=rules.level),
+            Stopping(
+                cap=rules.samples,
+                step=min(rules.step, rules.samples),
+                level=rules.level,
+                differing=rules.differing,
+            ),
         )
 
     def _thresholds(self, assessment: Assessment) -> ConsistencyThresholds:

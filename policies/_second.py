@@ -50,7 +50,9 @@ class ConsistencyRules(_Table):
         min_samples: Fewer than this settle nothing.
         step: Samples asked for at a time.
         level: The largest acceptable probability, a claim, that all samples would have decided
-            otherwise than those it stopped at; 0 stops early only where that is impossible.
+            otherwise than those it was settled by; 0 stops early only where that is impossible.
+        differing: The expected share of an answer's claims that all samples would have decided
+            otherwise, at which drawing stops with some not settled; 0 waits for all.
         support: Agreement from which a claim counts as consistent.
         unsupported: Agreement below which it counts as inconsistent.
         grey: From and up to which support by the sources their reading counts as unsure.
@@ -73,6 +75,7 @@ class ConsistencyRules(_Table):
     min_samples: Samples = 3
     step: Samples = 2
     level: Level = 0.2
+    differing: Level = 0.05
     support: Share = 0.7
     unsupported: Share = 0.4
     grey: Band = (0.3, 0.7)
@@ -166,6 +169,7 @@ class ConsistencyChanges(_Changes):
     min_samples: Samples = 3
     step: Samples = 2
     level: Level = 0.2
+    differing: Level = 0.05
     support: Share = 0.7
     unsupported: Share = 0.4
     grey: Band = (0.3, 0.7)

@@ -337,7 +337,7 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_digest_is_pinned() -> None:
     """The digest of a policy does not change between releases without being noticed."""
     assert Policy(name="pinned").digest == (
-        "v1:b2:9f5de0bfa951c3b3d5a2647d9fde71a85af2d6a6702dd9288eea12720e1cd73d"
+        "v1:b2:1759df6fa4656a677b0ef0cc5fe3f9427734322cc87f133a9c220c32bfa0c872"
     )
 
 

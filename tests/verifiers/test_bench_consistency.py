@@ -11,15 +11,24 @@ import numpy as np
 import pytest
 
 from verifiers import rules
-from verifiers.bench.consistency import run, stop_early
+from verifiers.bench.consistency import run
 from verifiers.bench.metrics import average_precision, pearson, spearman
 from verifiers.bench.sampled import read_answers
 from verifiers.bench.scores import FileScores
-from verifiers.consistency import ConsistencyVerifier, Stopping
+from verifiers.bench.stopped import stop_early
+from verifiers.consistency import ConsistencyRun, ConsistencyVerifier, Sample, Stopping
 from verifiers.engine import NLIEngine
 from verifiers.errors import BenchDataInvalid
 from verifiers.testing import ScriptedScorer
-from verifiers.types import Claim, ConsistencyThresholds, NLIProbs, ScorerName, Span
+from verifiers.types import (
+    Claim,
+    ClaimKind,
+    Consistency,
+    ConsistencyThresholds,
+    NLIProbs,
+    ScorerName,
+    Span,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +76,7 @@ def test_the_tables_hold_what_the_samples_say(tmp_path: Path) -> None:
         NLIEngine(ScriptedScorer, cache=cache) as engine,
         ConsistencyVerifier(extractor=Sentences(), engine=engine) as verifier,
     ):
-        tables = run(verifier, answers, [ScorerName.NLI], [3, 6], step=1)
+        tables = run(verifier, answers, [ScorerName.NLI], [3, 6], step=1, orders=3)
     row = tables["Agreement with labels"][-1]
     assert (row["system"], row["n"]) == ("nli", 6)
     assert row["nonfact"] == row["fact"] == row["auroc"] == 1.0
@@ -75,7 +84,7 @@ def test_the_tables_hold_what_the_samples_say(tmp_path: Path) -> None:
     assert (calls["called supported"], calls["rightly"]) == (2, 1.0)
     assert (calls["called unsupported"], calls["rightly so"]) == (2, 1.0)
     assert all(row["same"] == 1.0 for row in tables["Stopping early"])
-    assert any(row["used"] < 1.0 for row in tables["Stopping early"])
+    assert any(row["an answer"] < 1.0 for row in tables["Stopping early"])
     (pairs,) = tables["Pairs an answer"]
     assert pairs["all samples"] == 2 * 6 * 2
     assert pairs["and each once"] <= pairs["stopping"] <= pairs["all samples"]
@@ -118,12 +127,57 @@ def test_scores_are_kept_between_runs(tmp_path: Path) -> None:
     assert found[1199] == NLIProbs(0.5, 0.25, 0.25)
 
 
-def test_a_stream_is_stopped_where_the_run_would_be() -> None:
-    """Unanimous samples are not read to the end, torn ones are."""
+@pytest.mark.parametrize("differing", [0.0, 0.03, 0.2])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_an_answer_is_stopped_where_the_run_would_be(differing: float, step: int) -> None:
+    """What is played for the table is what a run does with the same samples."""
+    texts = [f"{RIGHT} {WRONG}", RIGHT, WRONG, "Nobody knows.", RIGHT, RIGHT, WRONG, RIGHT]
+    samples = [Sample(f"{text} It is number {i}.") for i, text in enumerate(texts)]
     at = ConsistencyThresholds(0.5, 0.5)
-    how = Stopping(cap=20, step=2, level=0.1)
-    assert stop_early([1.0] * 20, at, how).n < 8
-    assert stop_early([0.0, 1.0] * 10, at, how).n == 20
+    how = Stopping(len(samples), step, 0.2, differing)
+    claims = [
+        Claim(f"c{n}", span := Span(0, len(text)), text, ClaimKind.SENTENCE, span, text)
+        for n, text in enumerate((RIGHT, WRONG))
+    ]
+
+    def opened(verifier: ConsistencyVerifier, stopping: Stopping) -> ConsistencyRun:
+        return verifier.open(
+            answer="",
+            claims=claims,
+            question=None,
+            scorer=ScorerName.NLI,
+            thresholds=at,
+            stopping=stopping,
+        )
+
+    with (
+        NLIEngine(ScriptedScorer) as engine,
+        ConsistencyVerifier(extractor=Sentences(), engine=engine) as verifier,
+    ):
+        whole = opened(verifier, Stopping(len(samples), len(samples), 0.0))
+        whole.add(samples)
+        streams = [
+            [one.support for one in found.samples]
+            for found in whole.result().values()
+            if isinstance(found, Consistency)
+        ]
+        real = opened(verifier, how)
+        while real.wanted:
+            real.add(samples[real.given : real.given + real.wanted])
+    stopped = stop_early(streams, at, how)
+    found = [one for one in real.result().values() if isinstance(one, Consistency)]
+    assert stopped.drawn == real.given
+    assert list(stopped.taken) == [one.n for one in found]
+    assert list(stopped.scores) == pytest.approx([one.score for one in found])
+
+
+def test_one_torn_claim_among_many_does_not_keep_the_answer_going() -> None:
+    """Unless every claim is waited for; alone it is read to the end."""
+    at = ConsistencyThresholds(0.5, 0.5)
+    torn, clear = [0.0, 1.0] * 10, [[1.0] * 20] * 30
+    assert stop_early([torn], at, Stopping(20, 2)).drawn == 20
+    assert stop_early([torn, *clear], at, Stopping(20, 2, differing=0.0)).drawn == 20
+    assert stop_early([torn, *clear], at, Stopping(20, 2)).drawn < 20
 
 
 def test_average_precision_is_the_papers() -> None:

@@ -15,7 +15,8 @@ Four tables:
   as Manakul, Liusie and Gales (EMNLP 2023) report them; with the baselines on the same sentences.
 * **Decisions.** What claims without sources become with all samples, and how often that is right.
 * **Stopping early.** The share of decisions equal to those of all samples, the share of samples
-  the claims took in, and the share an answer needed until its last claim was settled.
+  a sentence took in, and the share drawn for an answer, over ``--orders`` orders of the samples,
+  the file's own among them. Also for the groups not looked at alone.
 * **Pairs an answer.** Of the model: without stopping, with it, and without repetition.
 
 Nothing is fitted here. The form of the ``nli`` score was chosen on the groups for which
@@ -28,9 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from functools import partial
-from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +39,7 @@ from verifiers.backends import BUNDLED, ModelSpec, batch_tokens, load_scorer
 from verifiers.bench.metrics import auroc, average_precision, pearson, spearman
 from verifiers.bench.sampled import Answer, Labelled, open_half, read_answers
 from verifiers.bench.scores import FileScores
+from verifiers.bench.stopped import CUTS, Measured, decision, stopping_table
 from verifiers.claims import make_extractor
 from verifiers.consistency import (
     ConsistencySettings,
@@ -47,7 +47,6 @@ from verifiers.consistency import (
     Sample,
     Stopping,
 )
-from verifiers.consistency.stopping import Watch
 from verifiers.engine import NLIEngine
 from verifiers.errors import BenchDataInvalid
 from verifiers.types import Consistency, ConsistencyThresholds, ScorerName
@@ -58,27 +57,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZES = (3, 5, 10, 20)
-# Where scores become decisions in the table on stopping: (support, unsupported).
-CUTS = ((0.7, 0.4), (0.5, 0.5), (0.5, 0.2), (0.3, 0.3))
-LEVELS = (0.05, 0.1, 0.2)
 
 
 # --------------------------------------------------------------------------- measuring
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One answer's sentences with the first 3, 5, 10, ... samples, by number and claim id.
-
-    Attributes:
-        streams: What each sample says of each sentence, in order.
-        pairs: What the most samples asked for, nothing stopped.
-    """
-
-    scores: Mapping[int, Mapping[str, float]]
-    entropies: Mapping[int, Mapping[str, float]]
-    streams: Mapping[str, list[float]]
-    pairs: int
 
 
 def measure(
@@ -128,27 +109,6 @@ def _stream(found: Consistency, samples: Sequence[Sample]) -> list[float]:
     return [said[sample.text.strip()] for sample in samples if not sample.silent]
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Where the stopping rule leaves one claim."""
-
-    n: int
-    score: float
-
-
-def stop_early(stream: Sequence[float], at: ConsistencyThresholds, stopping: Stopping) -> Stopped:
-    """What a run does with one claim, played on what each sample says."""
-    watch = Watch(at, stopping)
-    for start in range(0, len(stream), stopping.step):
-        seen = stream[: start + stopping.step]
-        for value in seen[start:]:
-            watch.add(value)
-        score = fsum(seen) / len(seen)
-        if watch.settled(score):
-            break
-    return Stopped(len(seen), score)
-
-
 def pairs_of(
     verifier: ConsistencyVerifier,
     answer: Answer,
@@ -168,13 +128,6 @@ def pairs_of(
     while run.wanted:
         run.add(answer.samples[run.given : run.given + run.wanted])
     return run.pairs, run.pairs_distinct
-
-
-def decision(score: float, at: ConsistencyThresholds) -> str:
-    """What a score makes of a claim without sources."""
-    if score >= at.support:
-        return "supported"
-    return "unsupported" if score < at.unsupported else "unverifiable"
 
 
 # --------------------------------------------------------------------------- tables
@@ -262,32 +215,6 @@ def decisions_row(
     }
 
 
-def stopping_row(
-    answers: Sequence[Answer],
-    whole: Mapping[str, Measured],
-    at: ConsistencyThresholds,
-    stopping: Stopping,
-) -> dict[str, float]:
-    """Equal decisions and samples used, over the sentences of these answers."""
-    same: list[bool] = []
-    used: list[float] = []
-    drawn: list[float] = []
-    for answer in answers:
-        streams = whole[answer.group].streams.values()
-        stopped = [stop_early(stream, at, stopping) for stream in streams]
-        same += [
-            decision(one.score, at) == decision(fsum(stream) / len(stream), at)
-            for one, stream in zip(stopped, streams, strict=True)
-        ]
-        used += [one.n / stopping.cap for one in stopped]
-        drawn.append(max((one.n for one in stopped), default=0) / stopping.cap)
-    return {
-        "same": float(np.mean(same)),
-        "used": float(np.mean(used)),
-        "drawn": float(np.mean(drawn)),
-    }
-
-
 def _tabled(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
@@ -313,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--entropy", action="store_true", help="compare samples with each other")
     parser.add_argument("--step", type=int, default=2, help="samples drawn at a time")
+    parser.add_argument("--orders", type=int, default=10, help="orders the samples come in")
     parser.add_argument("--cache", type=Path, default=Path(".groundrail-bench/consistency.sqlite"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -331,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings=ConsistencySettings(entropy=options.entropy),
         ) as verifier,
     ):
-        result = run(verifier, answers, scorers, sizes, step=options.step)
+        result = run(verifier, answers, scorers, sizes, step=options.step, orders=options.orders)
     if options.json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:
@@ -347,6 +275,7 @@ def run(
     sizes: Sequence[int],
     *,
     step: int,
+    orders: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """All tables, over all groups and over those that were not looked at."""
     found: dict[ScorerName, dict[str, Measured]] = {}
@@ -357,7 +286,6 @@ def run(
             sys.stderr.write(f"\r{scorer.value}: {done} of {len(answers)} ")
     cap = max(sizes)
     decided: list[dict[str, Any]] = []
-    stops: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     for scorer in scorers:
         for support, unsupported in CUTS:
@@ -365,9 +293,6 @@ def run(
             calls = decisions_row(answers, found[scorer], at, cap)
             chosen = {"support": support, "unsupported": unsupported}
             decided.append({"scorer": scorer.value, **chosen, **calls})
-            for level in LEVELS:
-                row = stopping_row(answers, found[scorer], at, Stopping(cap, step, level))
-                stops.append({"scorer": scorer.value, **chosen, "level": level, **row})
         counted = [
             pairs_of(verifier, a, scorer, ConsistencyThresholds(*CUTS[0]), Stopping(cap, step))
             for a in answers
@@ -387,7 +312,8 @@ def run(
         "Agreement with labels": agreement(answers, found),
         "Agreement with labels, groups not looked at": agreement(held, found),
         "Decisions": decided,
-        "Stopping early": stops,
+        "Stopping early": stopping_table(answers, found, cap, step, orders),
+        "Stopping early, groups not looked at": stopping_table(held, found, cap, step, orders),
         "Pairs an answer": pairs,
     }
 

@@ -1,9 +1,9 @@
 """Checking the claims of one answer against samples of it, a few samples at a time.
 
 A :class:`ConsistencyRun` says how many samples it wants, is given them, and says again, until no
-claim's decision can be expected to change or there are no more. It draws no samples itself and
-calls no language model. The samples are shared between the claims; each distinct text is read
-once a claim, and a claim that is settled is not read for any more.
+more decisions are expected to change than may, or there are no more samples. It draws no samples
+itself and calls no language model. The samples are shared between the claims; each distinct text is
+read once a claim, and a claim that is settled is not read for any more.
 
 Preparing (windows, values) runs on a worker thread, scoring on the engine's owner thread, so that
 :meth:`ConsistencyRun.aadd` runs nothing on the event loop.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, inf
 from typing import TYPE_CHECKING, TypeVar
 
 from verifiers.consistency.clusters import entropy, masses, partition
@@ -47,7 +47,11 @@ class Track:
 
     claim: Claim
     watch: Watch
-    settled: bool
+    judged: bool
+    """Whether the scorer can say anything about it."""
+    settled: bool = False
+    chance: float = inf
+    """That its decision would change, by :meth:`Watch.chance`; once settled as it then was."""
     heard: dict[int, tuple[Heard, Asked]] = field(default_factory=dict)
     """By place of the text in the pool, and what was read for it."""
     read: int = 0
@@ -57,7 +61,7 @@ class Track:
     @property
     def open(self) -> bool:
         """Whether more samples may change what is made of it."""
-        return not self.settled and self.failed is None
+        return self.judged and not self.settled and self.failed is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,10 @@ class ConsistencyRun:
             return StopReason.FAILED
         if self.given >= self._stopping.cap:
             return StopReason.CAP
-        if not any(track.open for track in self._tracks):
+        sound = [track for track in self._tracks if track.judged and track.failed is None]
+        if all(track.settled for track in sound):
+            return StopReason.DECIDED
+        if self._stopping.enough([track.chance for track in sound]):
             return StopReason.DECIDED
         return StopReason.EXHAUSTED if self._exhausted else None
 
@@ -274,7 +281,9 @@ class ConsistencyRun:
         for place in self._pool.places[track.read :]:
             track.watch.add(None if place is None else track.heard[place][0].support)
         track.read = len(self._pool.places)
-        track.settled = track.watch.settled(self._consistency(track).score)
+        score = self._consistency(track).score
+        track.settled = track.watch.settled(score)
+        track.chance = track.watch.chance(score)
 
     def _consistency(self, track: Track) -> Consistency:
         places = self._pool.places[: track.read]

@@ -21,13 +21,25 @@ cannot change its side even if all were 0 or all 1 is settled for certain.
 
 A sample that says nothing (declined, empty) counts as one that lies exactly on the threshold: it
 moves the mean to neither side.
+
+**The answer as a whole.** Samples are paid for by the answer, and the claim nearest to a threshold
+is the one that takes longest and matters least: whatever is concluded of it, it is nearly the
+other. So the run also stops when the expected share of claims whose decision would differ is at
+most ``differing``, the expectation being the mean of each claim's chance by the forecast of
+:mod:`verifiers.consistency.urn`. An expectation needs no independence: that claims share samples
+does it no harm. It holds at whatever moment one looks, for samples that come as the urn draws them;
+it is a forecast, and no bound that holds for any model as the test's does. With ``differing`` 0
+there is the test alone, and with ``level`` 0 neither.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from verifiers.consistency.urn import above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +55,7 @@ STAKES = (0.4, 0.7, 0.97)
 class StopReason(StrEnum):
     """Why no more samples were drawn."""
 
-    DECIDED = "decided"  # no claim's decision is expected to change
+    DECIDED = "decided"  # no more decisions are expected to change than may
     EXHAUSTED = "exhausted"  # there were no more samples to be had
     CAP = "cap"  # as many as the operator allows
     FAILED = "failed"  # the samples could not be drawn, or not be read for any claim
@@ -58,8 +70,11 @@ class Stopping:
     Attributes:
         cap: The most samples of one answer, those that decline or are empty included.
         step: How many to ask for at a time.
-        level: The largest acceptable probability, a claim, of stopping with another decision than
-            ``cap`` samples would give. 0 stops only where that is impossible.
+        level: The largest acceptable probability, a claim, of settling it with another decision
+            than ``cap`` samples would give. 0 stops only where that is impossible, whatever
+            ``differing`` says.
+        differing: The expected share of an answer's claims whose decision may differ from that of
+            ``cap`` samples when the run stops with some not settled. 0 waits for all of them.
 
     Raises:
         ValueError: If a number makes no sense.
@@ -68,6 +83,7 @@ class Stopping:
     cap: int = 10
     step: int = 2
     level: float = 0.2
+    differing: float = 0.05
 
     def __post_init__(self) -> None:
         if self.cap < 1 or self.step < 1 or not 0.0 <= self.level < 1.0:
@@ -75,6 +91,16 @@ class Stopping:
                 "cap and step are 1 or more and level is at least 0 and below 1, not "
                 f"{self.cap}, {self.step} and {self.level}"
             )
+        if not 0.0 <= self.differing < 1.0:
+            raise ValueError(f"differing is at least 0 and below 1, not {self.differing}")
+
+    def enough(self, chances: Sequence[float]) -> bool:
+        """Whether to stop though not all claims are settled.
+
+        Args:
+            chances: :meth:`Watch.chance` of each claim, of a settled one as it then was.
+        """
+        return self.level > 0.0 and math.fsum(chances) <= self.differing * len(chances)
 
 
 class Bet:
@@ -153,6 +179,7 @@ class Watch:
             stopping: The cap and the error level.
         """
         self._at = at
+        self._size = stopping.cap
         # A decision in the middle can go wrong on two sides.
         split = at.support != at.unsupported
         level = stopping.level / 2 if split else stopping.level
@@ -160,11 +187,18 @@ class Watch:
         self._unsupported = (
             Bet(at.unsupported, size=stopping.cap, level=level) if split else self._support
         )
+        self._seen = 0
         self._read = 0
+        self._total = 0.0
+        self._squares = 0.0
 
     def add(self, value: float | None) -> None:
         """Tell what the next sample says, None when it says nothing."""
-        self._read += value is not None
+        self._seen += 1
+        if value is not None:
+            self._read += 1
+            self._total += value
+            self._squares += value * value
         self._support.add(value)
         if self._unsupported is not self._support:
             self._unsupported.add(value)
@@ -178,3 +212,30 @@ class Watch:
         if score < self._at.unsupported:
             return self._unsupported.below and self._support.below
         return self._unsupported.above and self._support.below
+
+    def chance(self, score: float | None) -> float:
+        """How probable it is that all samples decide otherwise than ``score`` now does.
+
+        A forecast; it takes the samples to come for ones that say something. Infinite while too
+        few were read for a decision.
+        """
+        if score is None or self._read < self._at.min_samples:
+            return math.inf
+        if self._seen == self._size:
+            return 0.0
+        if score >= self._at.support:
+            return 1.0 - self._ends_above(self._at.support)
+        if score < self._at.unsupported:
+            return self._ends_above(self._at.unsupported)
+        below = 1.0 - self._ends_above(self._at.unsupported)
+        return min(1.0, below + self._ends_above(self._at.support))
+
+    def _ends_above(self, threshold: float) -> float:
+        left = self._size - self._seen
+        return above(
+            (threshold * (self._read + left) - self._total) / left,
+            seen=self._read,
+            total=self._total,
+            squares=self._squares,
+            left=left,
+        )

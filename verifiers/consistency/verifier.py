@@ -122,7 +122,7 @@ class ConsistencyVerifier:
             by_id = thresholds
         how = self._scorer(scorer, question)
         tracks = [
-            Track(claim, Watch(by_id[claim.id], stopping), settled=not how.judges(claim))
+            Track(claim, Watch(by_id[claim.id], stopping), judged=how.judges(claim))
             for claim in claims
         ]
         return ConsistencyRun(self._worker, self._engine, how, answer, tracks, stopping)

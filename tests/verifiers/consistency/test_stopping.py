@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from verifiers.consistency import Stopping
 from verifiers.consistency.stopping import Bet, Watch
+from verifiers.consistency.urn import PRIOR, above, beta_below
 from verifiers.types import ConsistencyThresholds
 
 if TYPE_CHECKING:
@@ -142,6 +144,128 @@ def test_a_bet_takes_no_more_than_its_size() -> None:
     bet.add(1.0)
     with pytest.raises(ValueError, match="all 1 values"):
         bet.add(1.0)
+
+
+def drawn_from_the_urn(chance: random.Random, size: int) -> list[float]:
+    """A stream as the forecast assumes it: draws that are put back with another like them."""
+    urn: list[float] = []
+    for _ in range(size):
+        place = chance.random() * (len(urn) + 2 * PRIOR)
+        fresh = float(chance.random() < 0.5)
+        urn.append(urn[int(place)] if place < len(urn) else fresh)
+    return urn
+
+
+def answers_stopped(
+    answers: Sequence[Sequence[Sequence[float | None]]], at: ConsistencyThresholds, how: Stopping
+) -> tuple[float, float]:
+    """The share of claims with another decision than all samples give, and of samples drawn."""
+    wrong: list[bool] = []
+    drawn: list[int] = []
+    for answer in answers:
+        watches = [Watch(at, how) for _ in answer]
+        seen = 0
+        while seen < how.cap:
+            for watch, row in zip(watches, answer, strict=True):
+                watch.add(row[seen])
+            seen += 1
+            scores = [mean(row[:seen]) for row in answer]
+            if how.enough([w.chance(s) for w, s in zip(watches, scores, strict=True)]):
+                break
+        wrong += [region(mean(row[:seen]), at) != region(mean(row), at) for row in answer]
+        drawn.append(seen)
+    return sum(wrong) / len(wrong), sum(drawn) / len(drawn) / how.cap
+
+
+@pytest.mark.parametrize("at", [ONE, TWO], ids=["one", "two"])
+@pytest.mark.parametrize("claims", [1, 8])
+@pytest.mark.parametrize("differing", [0.03, 0.1])
+def test_what_is_expected_to_differ_is_what_differs(
+    at: ConsistencyThresholds, claims: int, differing: float
+) -> None:
+    """Samples as the urn draws them, looked at after each: the forecast is kept."""
+    chance = random.Random(11)
+    answers = [
+        [drawn_from_the_urn(chance, 20) for _ in range(claims)] for _ in range(2400 // claims)
+    ]
+    how = Stopping(cap=20, step=1, differing=differing)
+    wrong, drawn = answers_stopped(answers, at, how)
+    assert wrong <= differing + 0.01  # 2400 claims put the estimate within that
+    assert drawn < 0.9
+
+
+def test_the_forecast_is_kept_for_streams_it_was_not_made_for() -> None:
+    """Torn, graded and partly silent ones crowded around a threshold: not promised, and so here."""
+    rows = streams(2400, 20, seed=5)
+    answers = [rows[start : start + 8] for start in range(0, len(rows), 8)]
+    wrong, _ = answers_stopped(answers, ONE, Stopping(cap=20, step=2, differing=0.03))
+    assert wrong <= 0.04
+
+
+@given(st.lists(said, min_size=1, max_size=12), st.sampled_from([ONE, TWO]))
+def test_without_a_level_nothing_is_forecast(
+    values: list[float | None], at: ConsistencyThresholds
+) -> None:
+    """However much may differ; and where nothing may, only what is certain stops a run."""
+    exact = Stopping(cap=20, step=1, level=0.0, differing=0.99)
+    watch = Watch(at, exact)
+    for value in values:
+        watch.add(value)
+    score = mean(values)
+    assert not exact.enough([watch.chance(score)])
+    if Stopping(cap=20, differing=0.0).enough([watch.chance(score)]):
+        assert watch.settled(score)
+
+
+@given(st.lists(unit, min_size=1, max_size=19), unit)
+def test_chances_are_chances(values: list[float], threshold: float) -> None:
+    """Between 0 and 1, and nothing once all is seen."""
+    at = ConsistencyThresholds(threshold, threshold, min_samples=1)
+    watch = Watch(at, Stopping(cap=len(values) + 1, step=1))
+    for value in values:
+        watch.add(value)
+    assert 0.0 <= watch.chance(mean(values)) <= 1.0
+    watch.add(None)
+    assert watch.chance(mean(values)) == 0.0
+
+
+@given(st.lists(unit, min_size=1, max_size=20), st.integers(1, 30), unit, unit)
+def test_the_forecast_falls_as_more_is_needed(
+    values: list[float], left: int, one: float, other: float
+) -> None:
+    """A distribution function, whatever was seen; certain and impossible at its ends."""
+    squares = sum(value * value for value in values)
+
+    def chance(needed: float) -> float:
+        return above(needed, seen=len(values), total=sum(values), squares=squares, left=left)
+
+    low, high = sorted((one, other))
+    assert 1.0 >= chance(low) >= chance(high) - 1e-9 >= -1e-9
+    assert chance(0.0) == 1.0
+    assert chance(1.0 + 1e-9) == 0.0
+
+
+@given(st.integers(1, 30), st.integers(1, 30), unit)
+def test_the_beta_distribution_is_the_binomial_one_at_whole_parameters(
+    a: int, b: int, x: float
+) -> None:
+    """The probability of ``a`` successes or more in ``a + b - 1`` trials, summed term by term."""
+    trials = a + b - 1
+    terms = [math.comb(trials, k) * x**k * (1 - x) ** (trials - k) for k in range(a, trials + 1)]
+    assert beta_below(x, a, b) == pytest.approx(math.fsum(terms), abs=1e-9)
+
+
+@given(st.floats(1e-6, 200), st.floats(1e-6, 200), st.floats(1e-3, 1 - 1e-3))
+def test_the_beta_distribution_has_two_sides(a: float, b: float, x: float) -> None:
+    """What is not below x is below 1 - x of the mirrored one."""
+    assert beta_below(x, a, b) + beta_below(1.0 - x, b, a) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("differing", [-0.1, 1.0])
+def test_a_share_that_may_differ_is_below_one(differing: float) -> None:
+    """All of them differing is no rule."""
+    with pytest.raises(ValueError, match="differing"):
+        Stopping(differing=differing)
 
 
 @pytest.mark.parametrize("broken", [{"cap": 0}, {"step": 0}, {"level": 1.0}, {"level": -0.1}])
