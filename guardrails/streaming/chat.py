@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _REFUSED: Final = frozenset({"content_filter", "refusal", "safety"})
+# More choices than any provider gives. Every number below a choice's own is a choice, too.
+_MOST_CHOICES: Final = 256
 
 
 @dataclass(slots=True)
@@ -221,12 +223,12 @@ def _choices_of(event: Any) -> list[Any]:
     """The choices of a chunk. What is no chunk goes no further: it may hold words of an answer.
 
     Raises:
-        ResponseUnreadable: If this is no chunk, or its text is none.
+        ResponseUnreadable: If this is no chunk, its text is none, or a choice has no number.
     """
     found = get(event, "choices")
     bare = found is None and has(event, "choices")
     choices: list[Any] = [] if bare else found if isinstance(found, list) else [None]
-    if all(_fielded(choice) and _readable(choice) for choice in choices):
+    if all(_fielded(choice) and _readable(choice) and _numbered(choice) for choice in choices):
         return choices
     kind = type(event)
     raise ResponseUnreadable(
@@ -242,6 +244,12 @@ def _readable(choice: Any) -> bool:
     if delta is None:
         return isinstance(get(choice, "text"), str | None)
     return _fielded(delta) and isinstance(get(delta, "content"), str | list | None)
+
+
+def _numbered(choice: Any) -> bool:
+    """Whether it is told which choice this is: by default the first."""
+    found = get(choice, "index")
+    return found is None or (type(found) is int and 0 <= found < _MOST_CHOICES)
 
 
 def _fielded(value: object) -> bool:

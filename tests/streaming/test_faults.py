@@ -297,6 +297,11 @@ GARBAGE: list[Any] = [
     {"choices": [{"index": 0, "delta": "Item 9 is zeta.", "finish_reason": None}]},
     {"choices": [{"index": 0, "delta": {"content": {"a": "Item 9 is zeta."}}}]},
     {"choices": [{"index": 0, "delta": {"content": 9}}]},
+    # The number of a choice says how many there are: nobody may make it say millions.
+    *(
+        {"choices": [{"index": index, "delta": {"content": "Item 9 is zeta."}}]}
+        for index in (4096, -1, True, "0", 0.0, [0])
+    ),
 ]
 
 
