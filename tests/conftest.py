@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -170,17 +171,27 @@ def new_postgres_database(postgres_server: str) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="module")
-def litellm_clients() -> Iterator[None]:
-    """LiteLLM, imported before the first test of a module; its clients are closed after the last.
+def litellm_clients() -> None:
+    """LiteLLM, imported before the first test of a module: its filters then hold for all of them."""
+    from guardrails.gateway import load_litellm
+
+    load_litellm()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _litellm_closed() -> Iterator[None]:
+    """The clients LiteLLM made for a module's tests are closed after the last of them.
 
     It keeps a client for each address and closes none. Some cannot be reached any more: async ones
     of loops that have ended, and all but one of those that threads made at the same moment. They
-    are collected here: in a later test their sockets would fail that one.
+    are collected here: in a later test their sockets would fail that one. Where LiteLLM made no
+    client nothing is collected, so that what we leave open ourselves still fails a test.
     """
-    from guardrails.gateway import load_litellm
-
-    kept = load_litellm().in_memory_llm_clients_cache
     yield
+    litellm = sys.modules.get("litellm")
+    kept = getattr(litellm, "in_memory_llm_clients_cache", None)
+    if kept is None or not kept.cache_dict:
+        return
     for client in list(kept.cache_dict.values()):
         close = getattr(client, "close", None)
         if callable(close) and not inspect.iscoroutinefunction(close):

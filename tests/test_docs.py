@@ -185,7 +185,7 @@ def test_the_readme_gives_two_commands_of_one_line() -> None:
         assert command.startswith("python3.11 -m venv .venv && .venv/bin/pip install")
         assert "torch" not in command
     assert run.endswith(".venv/bin/python examples/guarded_call.py")
-    assert test.endswith(".venv/bin/python -m pytest")
+    assert test.endswith(".venv/bin/python -m pytest -n 2 --dist loadfile")
 
 
 def test_ci_runs_the_readmes_own_test_command() -> None:
