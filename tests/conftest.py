@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # "ci" is steady from run to run and prints what reproduces a failure; "dev" is quick. Neither has a
 # deadline: these run on small shared machines, and a slow example is not a wrong one.
@@ -192,14 +192,18 @@ def _litellm_closed() -> Iterator[None]:
     kept = getattr(litellm, "in_memory_llm_clients_cache", None)
     if kept is None or not kept.cache_dict:
         return
-    for client in list(kept.cache_dict.values()):
-        close = getattr(client, "close", None)
-        if callable(close) and not inspect.iscoroutinefunction(close):
-            close()
+    _close_all(kept.cache_dict.values())  # where no name here holds the last of them
     kept.flush_cache()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+def _close_all(clients: Iterable[Any]) -> None:
+    for client in clients:
+        close = getattr(client, "close", None)
+        if callable(close) and not inspect.iscoroutinefunction(close):
+            close()
 
 
 @pytest.fixture
