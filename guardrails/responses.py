@@ -7,20 +7,23 @@ a deep copy; see ``guardrails._response_write``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from guardrails._response_access import get, is_text, items_of, shape_of
 from guardrails._response_write import with_choice, with_texts
-from guardrails.errors import ResponseUnreadable
+from guardrails.errors import GuardrailsError, ResponseUnreadable
 from guardrails.report import Usage
 from policies.types import AnswerFacts
 from verifiers.types import Citation, Span
 
-__all__ = ["Choice", "Reading", "read", "read_usage", "with_choice", "with_texts"]
+__all__ = ["Choice", "Reading", "legible", "read", "read_usage", "with_choice", "with_texts"]
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 _REFUSED = frozenset({"content_filter", "refusal", "safety"})
+# More than any request can have: what is above is no count.
+_MOST_TOKENS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,25 @@ class Reading:
     response_id: str | None = None
 
 
+@contextmanager
+def legible() -> Iterator[None]:
+    """Reading what a provider sent: something of another kind than its protocol has is unreadable.
+
+    Raises:
+        ResponseUnreadable: If something stands where its protocol has something else.
+    """
+    try:
+        yield
+    except GuardrailsError:
+        raise
+    except (TypeError, AttributeError, LookupError, ValueError) as error:
+        raise ResponseUnreadable(
+            "The provider sent something of another kind than its protocol has in that place (a"
+            f" {type(error).__name__}); what was not decided by then was not released.",
+            hint="Look at the provider's raw response; this is usually an error in disguise.",
+        ) from error
+
+
 def read(response: object) -> Reading:
     """What a response says.
 
@@ -77,6 +99,11 @@ def read(response: object) -> Reading:
         ResponseUnreadable: If it is of no shape we know, or holds no answer at all.
         StreamingUnsupported: If it is a stream.
     """
+    with legible():
+        return _read(response)
+
+
+def _read(response: object) -> Reading:
     match shape_of(response):
         case "text":
             return Reading((Choice(str(response)),), Usage())
@@ -150,13 +177,23 @@ def usage_of(usage: object) -> Usage:
     spent = [_count(get(usage, key)) for key in ("prompt_tokens", "input_tokens")]
     made = [_count(get(usage, key)) for key in ("completion_tokens", "output_tokens")]
     return Usage(
-        next((n for n in spent if n is not None), None),
-        next((n for n in made if n is not None), None),
+        next((n for n in spent if _is_tokens(n)), None),
+        next((n for n in made if _is_tokens(n)), None),
     )
+
+
+def _is_tokens(count: int | None) -> bool:
+    """Whether a number can be one of tokens: they are added up, stored and measured."""
+    return count is not None and 0 <= count <= _MOST_TOKENS
 
 
 def _chat_choice(choice: object) -> Choice:
     message = get(choice, "message")
+    if isinstance(message, str | int | float | list):
+        raise ResponseUnreadable(
+            f"The message of the answer is a {type(message).__name__}; nothing was released.",
+            hint="Look at the provider's raw response; this is usually an error in disguise.",
+        )
     reason = _name(get(choice, "finish_reason"))
     text = _text(get(message, "content"))
     calls = len(items_of(message, "tool_calls")) + (get(message, "function_call") is not None)

@@ -11,6 +11,7 @@ from guardrails.proxy.closing import Closing
 from guardrails.proxy.leaving import ClientGone, while_there
 from guardrails.proxy.upstream import JSON, Events, UpstreamFailed, Wire
 from guardrails.proxy.wire import DONE, encode
+from guardrails.responses import legible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -98,4 +99,6 @@ class Live(Response):
             yield DONE
 
     def _encoded(self, event: JSON) -> bytes:
-        return b"".join(encode(sent, self._wire) for sent in self._outlet.send(event))
+        with legible():
+            leaving = self._outlet.send(event)
+        return b"".join(encode(sent, self._wire) for sent in leaving)

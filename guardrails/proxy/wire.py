@@ -55,7 +55,7 @@ def refuse_error(event: JSON) -> None:
         raise UpstreamFailed(
             "The provider ended its stream with an error.",
             status=_status_of(event),
-            hint="The provider's own error is passed on.",
+            hint="Try again; if it happens often, look at the provider.",
             event={key: event[key] for key in _ERROR_FIELDS if key in event},
         )
 

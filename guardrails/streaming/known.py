@@ -134,8 +134,8 @@ def _known_block(block: Event) -> Event | None:
     if known is None:
         return None
     kept = dict(known.kept(block))
-    if block.get("type") == "text" and isinstance(block.get("citations"), list):
-        kept["citations"] = [CITATION.kept(_object(mark)) for mark in block["citations"]]
+    if block.get("type") == "text" and block.get("citations") is not None:
+        kept["citations"] = [CITATION.kept(_object(mark)) for mark in _list(block["citations"])]
     return kept
 
 
@@ -181,9 +181,9 @@ def known_response_event(event: Event, item: Event) -> tuple[Event | None, bool]
 def _known_response(response: Event) -> Mapping[str, Any]:
     kept = RESPONSE.kept(response)
     output = response.get("output")
-    if not isinstance(output, list):
+    if output is None:
         return kept
-    items = [_known_item(_object(item)) for item in output]
+    items = [_known_item(_object(item)) for item in _list(output)]
     return {**kept, "output": [item for item in items if item is not None]}
 
 
@@ -192,8 +192,8 @@ def _known_item(item: Event) -> Event | None:
     if known is None:
         return None
     kept = dict(known.kept(item))
-    if item.get("type") == "message" and isinstance(item.get("content"), list):
-        kept["content"] = [_known_part(_object(part)) for part in item["content"]]
+    if item.get("type") == "message" and item.get("content") is not None:
+        kept["content"] = [_known_part(_object(part)) for part in _list(item["content"])]
     return kept
 
 
@@ -203,8 +203,8 @@ def _known_part(part: Event) -> Event:
     if known is None:
         return {"type": str(part.get("type")) if is_short(part.get("type"), nested=True) else ""}
     kept = dict(known.kept(part))
-    if isinstance(part.get("annotations"), list):
-        kept["annotations"] = [_known_mark(_object(mark)) for mark in part["annotations"]]
+    if part.get("annotations") is not None:
+        kept["annotations"] = [_known_mark(_object(mark)) for mark in _list(part["annotations"])]
     return _fitting(kept, "text")
 
 
@@ -245,6 +245,10 @@ def _object(value: object) -> Event:
     return value if isinstance(value, dict) else {}
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _missed(before: Any, after: Any) -> bool:
     """Whether something was left out, however deep, that somebody could miss."""
     if isinstance(before, dict) and isinstance(after, dict):
@@ -253,4 +257,4 @@ def _missed(before: Any, after: Any) -> bool:
         )
     if isinstance(before, list) and isinstance(after, list):
         return len(before) != len(after) or any(map(_missed, before, after))
-    return False
+    return isinstance(after, list) and bool(before)  # something stood in the place of a list

@@ -18,6 +18,7 @@ from guardrails._flow_values import failed_of
 from guardrails.effects import CallModel, Fault
 from guardrails.errors import ProviderFailed, ResponseUnreadable
 from guardrails.gateway import provider_failed
+from guardrails.responses import legible
 from guardrails.streaming.evidence import Evidence, Unread
 from guardrails.streaming.keeping import Ended, Keeper
 from guardrails.streaming.lane import Lane
@@ -185,13 +186,14 @@ class StreamRun:
                 work.lane.end()
             return []
         now = []
-        for piece in self._shape.split(event):
-            if piece.lane is not None:
-                self._add(piece)
-            elif piece.kind is Kind.ORDERED:
-                now.append(piece)
-            else:
-                self._tail.append(piece)
+        with legible():
+            for piece in self._shape.split(event):
+                if piece.lane is not None:
+                    self._add(piece)
+                elif piece.kind is Kind.ORDERED:
+                    now.append(piece)
+                else:
+                    self._tail.append(piece)
         return now
 
     def _add(self, piece: Piece) -> None:
@@ -210,7 +212,8 @@ class StreamRun:
             ProviderFailed: If it broke off.
             ResponseUnreadable: If there was no answer in it at all.
         """
-        choices = self._shape.reading().choices
+        with legible():
+            choices = self._shape.reading().choices
         if not choices:
             raise ResponseUnreadable(
                 "The stream ended and held no answer; nothing was released.",
@@ -263,7 +266,8 @@ class StreamRun:
         return settle(raw, job.policy, Spent(), can_regenerate=False)
 
     def _choice(self, index: int) -> Choice:
-        return self._shape.reading().choices[index]
+        with legible():
+            return self._shape.reading().choices[index]
 
     def _begin_checks(self) -> None:
         for work in self._works.values():

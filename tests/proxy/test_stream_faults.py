@@ -176,6 +176,77 @@ def test_a_provider_that_fails_behind_what_was_not_supported(
             assert not any(word in answer.text for word in WITHHELD)
 
 
+TEXT_BLOCK = {"type": "text", "text": ""}
+ADDED = {"type": "response.output_item.added", "item": {"type": "message"}}
+PART = {"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}
+NAMELESS = {"status": "completed", "output": [{"type": "message", "id": [1]}]}
+ODD: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "calls": ("chat", [{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": [1]}]}}]}]),
+    "block's place": (
+        "messages",
+        [{"type": "content_block_start", "index": [0], "content_block": TEXT_BLOCK}],
+    ),
+    "block's text": (
+        "messages",
+        [{"type": "content_block_start", "index": 0, "content_block": {**TEXT_BLOCK, "text": 5}}],
+    ),
+    "usage": ("messages", [{"type": "message_delta", "delta": {}, "usage": "many"}]),
+    "item's place": ("responses", [{**ADDED, "output_index": [0]}]),
+    "part's place": (
+        "responses",
+        [{**ADDED, "output_index": 0}, {**PART, "output_index": 0, "content_index": [0]}],
+    ),
+    "item's id": ("responses", [{"type": "response.completed", "response": NAMELESS}]),
+}
+
+
+@pytest.mark.parametrize("what", list(ODD))
+def test_a_provider_may_write_anything_anywhere(front: Callable[..., Any], what: str) -> None:
+    """A value of another kind than the protocol has is the provider's failure and not ours."""
+    wire, parts = ODD[what]
+    with front([Stream(parts)]) as (client, _, _):
+        raw = asked(client, wire)
+    assert fails(raw)
+    assert b"Reference" not in raw.content
+
+
+@pytest.mark.parametrize(
+    ("wire", "whole"),
+    [
+        ("chat", {"choices": [{"message": BAD}]}),
+        ("responses", {"object": "response", "output": [5, {"type": "message", "content": 5}]}),
+        ("responses", {"object": "response", "output": [{"type": "message", "content": [[]]}]}),
+        ("messages", {"type": "message", "role": "assistant", "content": 5}),
+    ],
+)
+def test_a_whole_answer_may_be_anything(
+    front: Callable[..., Any], wire: str, whole: dict[str, Any]
+) -> None:
+    """The same of answers that do not stream: none of them is a failure of ours."""
+    path, body = ASKS[wire]
+    with front([whole]) as (client, _, _):
+        raw = client.post(path, json={**body, "guardrails": OWN})
+    assert raw.status_code in {200, 502}
+    assert b"Reference" not in raw.content
+    assert not any(word in raw.text for word in WITHHELD)
+
+
+@pytest.mark.parametrize("count", [-5, 10**30, True, "9"])
+def test_a_count_of_tokens_that_is_none(
+    front: Callable[..., Any], store_url: str, count: object
+) -> None:
+    """It is not added up; the stream ends well and is recorded."""
+    usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
+    said = {"choices": [{"index": 0, "delta": {"content": MORE}, "finish_reason": "stop"}]}
+    with front([Stream([{**said, "usage": usage}])]) as (client, _, _):
+        raw = asked(client)
+        assert not fails(raw)
+        assert text_in(raw.content) == MORE
+    (record,) = records(store_url)
+    assert record.disposition == "released"
+    assert record.attempts[-1].usage.input_tokens is None
+
+
 def test_a_provider_that_stalls_is_given_up(front: Callable[..., Any], store_url: str) -> None:
     """After the seconds of the policy, at whichever event; counted as a time-out."""
     events = events_of(chat_response(f"{GOOD} {MORE}"))

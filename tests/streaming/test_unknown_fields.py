@@ -17,7 +17,7 @@ from guardrails.engine import Options
 from guardrails.proxy.wire import encode
 from guardrails.report import Entry
 from guardrails.scripted_streams import events_of, message_response, responses_response
-from guardrails.streaming.known import known_chunk
+from guardrails.streaming.known import known_chunk, known_message, known_response_event
 from guardrails.streaming.stages import stages
 from guardrails.streaming.ways import reasoning_of
 from guardrails.testing import ScriptedVerifier, chat_response
@@ -364,3 +364,22 @@ def test_what_is_withheld_of_a_whole_answer_is_nowhere_in_it(
         out = json.dumps(made.response, ensure_ascii=False)
         assert not any(word in out for word in NEVER)
     assert json.dumps(whole) == before
+
+
+def test_words_in_the_place_of_a_list() -> None:
+    """Marks, parts and items are lists; what stands there instead is left out."""
+    text = {"type": "text", "text": GOOD, "citations": BAD}
+    block = {"type": "content_block_start", "index": 0, "content_block": text}
+    part = {"type": "output_text", "text": GOOD, "annotations": BAD}
+    item = {"type": "message", "id": "m", "content": [part]}
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    loose = {**added, "item": {**item, "content": BAD}}
+    whole = {"type": "response.completed", "response": {"output": BAD}}
+    told = [
+        known_message(block, {}),
+        *(known_response_event(event, {}) for event in (added, loose, whole)),
+    ]
+    for known, left_out in told:
+        assert left_out
+        assert known is not None
+        assert not any(word in json.dumps(known, ensure_ascii=False) for word in NEVER)
