@@ -295,7 +295,9 @@ class Rates:
         per_minute = own or self._limits.rate_per_minute
         if per_minute is None:
             return
-        rate = Rate(per_minute, self._limits.rate_burst)
+        # A key with a rate of its own gets no more at once than that rate gives in a minute.
+        burst = self._limits.rate_burst if own is None else min(self._limits.rate_burst, int(own))
+        rate = Rate(per_minute, max(1, burst))
         taken = await self._take_shared(key, rate) or self._take_here(key, rate)
         if not taken.allowed:
             raise TooManyRequests(

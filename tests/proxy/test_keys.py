@@ -251,6 +251,24 @@ def test_rates_in_memory_are_by_key() -> None:
     asyncio.run(scenario())
 
 
+def test_a_slow_key_gets_no_burst_above_its_rate() -> None:
+    """Two a minute are two at once, whatever others may have."""
+    limits = LimitSettings(rate_per_minute=600, rate_burst=20)
+
+    async def scenario() -> None:
+        rates = Rates(limits, clock=lambda: 0.0)
+        for _ in range(2):
+            await rates.take("slow", 2)
+        with pytest.raises(TooManyRequests):
+            await rates.take("slow", 2)
+        for _ in range(20):
+            await rates.take("others", None)
+        with pytest.raises(TooManyRequests):
+            await rates.take("others", None)
+
+    asyncio.run(scenario())
+
+
 def test_a_broken_store_leaves_each_replica_its_own_count() -> None:
     """Rather than letting everybody or nobody through."""
     limits = LimitSettings(rate_per_minute=1, rate_burst=1)
