@@ -25,6 +25,7 @@ SOURCES = (
     Source("Foo. Bar c", "z"),
 )
 PIECES = [
+    "\n```The fee is 5 euros now.\n",
     "The fee is $30.",
     " It costs 3.5 million.",
     " Paris",

@@ -22,6 +22,8 @@ def extractor():
 
 
 HIDDEN = {
+    "behind the marks of a fence": "```The shop was founded by pirates.\nx = 1\n```",
+    "behind tildes": "~~~ The shop was founded by pirates in 1720.\nx = 1\n~~~",
     "statement with a question mark": "The shop was founded by pirates in 1720?",
     "question mark behind a zero-width space": "The shop was founded by pirates.\u200b?",
     "did you know that": "Did you know that the shop was founded by pirates?",
@@ -56,6 +58,22 @@ HIDDEN = {
     "fenced JSON": '\n\n```json\n{\n  "founder": "pirates",\n  "year": 1720\n}\n```\n',
     "amount in a list of references": "\n\nReferences:\n- Pirates: 500 euros\n",
 }
+
+
+def test_letters_of_other_scripts_in_a_word_are_read_as_what_they_look_like(extractor) -> None:
+    """A Cyrillic letter does not take a negation away; words of another script stay as they are."""
+    (claim,) = extractor.extract("Returns are n\u043et p\u043essible after May.")
+    assert claim.hypothesis == "Returns are not possible after May."
+    assert claim.text == "Returns are n\u043et p\u043essible after May."
+    russian = "\u041c\u043e\u0441\u043a\u0432\u0430"
+    (claim,) = extractor.extract(f"The shop has a branch in {russian}.")
+    assert russian in claim.hypothesis
+
+
+@pytest.mark.parametrize("info", ["python", 'ts title="a small demo of it"', "{.python .line}", ""])
+def test_a_language_behind_the_marks_of_a_fence_is_no_claim(extractor, info) -> None:
+    """Nor are its options."""
+    assert not any(c.checkworthy for c in extractor.extract(f"```{info}\nx = f(1)\ny = [x]\n```"))
 
 
 @pytest.mark.parametrize("name", HIDDEN)

@@ -24,6 +24,7 @@ SOURCES = (
 )
 # What a later line can still change, and what depends on what stood before.
 PARTS = [
+    "\n```The fee is 5 euros now.\n",
     "The fee is $30.",
     " It is due in May.",
     " He left early [1].",

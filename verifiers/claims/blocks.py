@@ -7,7 +7,6 @@ by its formatting.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -26,7 +25,9 @@ from verifiers.claims.lines import (
     RULE,
     SEPARATOR,
     is_code,
+    is_object,
     is_table,
+    names_language,
 )
 from verifiers.rules import strip
 from verifiers.types import Span
@@ -284,37 +285,44 @@ class _Segmenter:
     def _fence(self, at: int) -> int:
         opening = FENCE.match(self.lines[at].of(self.text))
         fence = opening.group(1) if opening else "```"
-        stop = at + 1
-        while stop < len(self.lines):
-            content = self.lines[stop].of(self.text).strip()
-            stop += 1
-            if content.startswith(fence) and not content.strip(fence[0]):
-                closed = stop
-                break
-        else:
-            closed = stop + 1  # never closed: all that follows stands in it
+        shut = re.compile(rf"\s*{fence}{fence[0]}*\s*$")
+        # Never closed: all that follows stands in it.
+        inside = range(at + 1, len(self.lines))
+        found = (n + 1 for n in inside if shut.match(self.lines[n].of(self.text)))
+        closed = next(found, len(self.lines) + 1)
+        self.fenced = stop = min(closed, len(self.lines))
         self.reach = max(self.reach, closed)
         inner = self.lines[at + 1 : closed - 1]
-        self.fenced = stop
+        begin = self._opened(at, opening)
         if self.is_data(inner):
             # Values are stated whether or not a fence stands around them.
-            self._add(BlockKind.RULE, at, at + 1, ())
+            self._marks(begin, at + 1)
             self._add(BlockKind.DATA, at + 1, closed - 1, self._content(at + 1, closed - 1, 0))
-            if closed <= stop:
-                self._add(BlockKind.RULE, stop - 1, stop, ())
+            self._marks(closed - 1, stop)
             return stop
         if self._is_code(inner):
-            self._add(BlockKind.CODE, at, stop, self._content(at, stop, 0))
+            if begin < stop:
+                self._add(BlockKind.CODE, begin, stop, self._content(begin, stop, 0))
             return stop
         # Prose in a fence is read like any other text; the fence lines themselves say nothing.
-        self._add(BlockKind.RULE, at, at + 1, ())
-        inside = _Segmenter(self.text)
-        inside.lines, inside.tables = inner, self.tables
-        self.blocks.extend(inside.run())
-        self.tables = inside.tables
-        if closed <= stop:
-            self._add(BlockKind.RULE, stop - 1, stop, ())
+        self._marks(begin, at + 1)
+        nested = _Segmenter(self.text)
+        nested.lines, nested.tables = inner, self.tables
+        self.blocks.extend(nested.run())
+        self.tables = nested.tables
+        self._marks(closed - 1, stop)
         return stop
+
+    def _opened(self, at: int, fence: re.Match[str] | None) -> int:
+        """Where the block begins: a sentence behind the marks is read, and is none of it."""
+        if fence is None or names_language(fence.group(2)):
+            return at
+        self._add(BlockKind.PARAGRAPH, at, at + 1, self._content(at, at + 1, fence.end(1)))
+        return at + 1
+
+    def _marks(self, start: int, stop: int) -> None:
+        for at in range(start, stop):
+            self._add(BlockKind.RULE, at, at + 1, ())
 
     def _indented(self, at: int) -> int:
         stop = at + 1
@@ -331,14 +339,7 @@ class _Segmenter:
 
     def is_data(self, lines: Sequence[_Line]) -> bool:
         """Whether lines are JSON: an answer in a program's format, not code."""
-        text = "\n".join(line.of(self.text) for line in lines).strip()
-        if text[:1] not in {"{", "["}:
-            return False
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return False
-        return True
+        return is_object("\n".join(line.of(self.text) for line in lines))
 
     def _is_code(self, lines: Sequence[_Line]) -> bool:
         """Whether lines are code rather than prose someone put into a code block."""

@@ -94,6 +94,13 @@ _RINGED = (  # letters in circles and squares, which Unicode calls symbols
     (0x1F150, "A"),
     (0x1F170, "A"),
 )
+# Letters of Cyrillic and Greek that look like Latin ones. In a word that has Latin letters too they
+# are a disguise: a reader sees the word, a model sees another.
+_LATIN = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеіјорсухѕһԁԛԝѵΑΒΕΖΗΙΚΜΝΟΡΤΥΧονα",  # noqa: RUF001
+    "ABESIJKMHOPCTYXaeijopcyxshdqwvABEZHIKMNOPTYXova",
+)
+_MIXED = re.compile(r"\b(?=\w*[A-Za-z])(?=\w*[\u0370-\u052f])\w+")
 _TAG = (
     rf"</?(?P<name>[A-Za-z][A-Za-z0-9]{{0,15}})(?P<attributes>{_ATTRIBUTE}{{0,20}})\s*/?>|<!--|-->"
 )
@@ -155,6 +162,11 @@ def read(
         if start < line.end:
             reader.run(start, line.end)
     return reader.view()
+
+
+def _unmasked(text: str) -> str:
+    """Words in which letters of other scripts stand for Latin ones, in Latin letters."""
+    return text if text.isascii() else _MIXED.sub(lambda m: m.group().translate(_LATIN), text)
 
 
 class _Reader:
@@ -308,6 +320,6 @@ class _Reader:
             self.last = decoded[-1]
 
     def view(self) -> View:
-        text = "".join(self.parts)
+        text = _unmasked("".join(self.parts))
         end = len(text.rstrip())
         return View(text[:end], self.origin[:end], self.wide, self.early, self.stressed)

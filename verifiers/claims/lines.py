@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum
 
@@ -33,11 +34,30 @@ _CODE_SIGN = re.compile(
     r"[{}()\[\];=<>\\$|&@#_]|::|->|\b(?:def|import|return|var|let|const|SELECT)\b"
 )
 _WORD = re.compile(r"\w+")
+_OPTION = re.compile(r"""[\w.-]{1,40}=(?:"[^"]{0,80}"|'[^']{0,80}'|\S{1,80})|\{[^{}]{0,80}\}""")
+_SAID = re.compile(r"(?<!\S)[$€£]?\w+(?:['’]\w+)?[.,;:!?]*(?!\S)")  # noqa: RUF001
+_LEAST_SAID = 3  # plain words
 # Before the first bar: a mark that ends sentences, what may stand behind it, and more text.
 _STOPPED = re.compile(
     r"[.!?…‽][^\s|]*\s+[^\s|]|[。！？｡︒؟۔।॥։።፧។៕]\s*[^\s|]|[a-z]{3}[.!?][A-Z][a-z]"  # noqa: RUF001
 )
 _PLAIN = re.compile(r"[\w\s.,;:'!?/%$€£-]*$", re.ASCII)
+
+
+def names_language(info: str) -> bool:
+    """Whether what stands behind the marks of a fence is a language and its options."""
+    return len(_SAID.findall(_OPTION.sub(" ", info))) < _LEAST_SAID
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object or array."""
+    if text.strip()[:1] not in {"{", "["}:
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def is_code(text: str) -> bool:
