@@ -9,6 +9,7 @@ LiteLLM stays as the application has it: settings travel with each call.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import re
 import threading
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from guardrails._copies import own_copy
 from guardrails.effects import Called
 from guardrails.errors import ConfigInvalid, GuardrailsError, ProviderFailed
+from guardrails.responses import read_usage
 from verifiers.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -205,7 +207,11 @@ def provider_failed(error: Exception) -> GuardrailsError:
 
 
 def cost_of(litellm: ModuleType, response: object) -> float | None:
-    """What a call cost in US dollars, or None when the model's prices are not known."""
+    """What a call cost in US dollars; None where prices, or the tokens they are for, are not known.
+
+    LiteLLM's sum for a provider that tells no tokens, or negative ones, is no cost: taken at its
+    word, it would never use up a budget, or fill it again.
+    """
     hidden = getattr(response, "_hidden_params", None)
     cost = hidden.get("response_cost") if isinstance(hidden, dict) else None
     if cost is None:
@@ -213,7 +219,12 @@ def cost_of(litellm: ModuleType, response: object) -> float | None:
             cost = litellm.completion_cost(completion_response=response)
         except Exception:  # noqa: BLE001 - it raises bare Exception for models without a price
             return None
-    return float(cost) if isinstance(cost, int | float) else None
+    if not isinstance(cost, int | float) or not 0.0 <= cost < math.inf:
+        return None
+    told = read_usage(response)
+    if not cost and told.input_tokens is None and told.output_tokens is None:
+        return None
+    return float(cost)
 
 
 _importing = threading.Lock()

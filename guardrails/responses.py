@@ -176,10 +176,12 @@ def usage_of(usage: object) -> Usage:
         return Usage()
     spent = [_count(get(usage, key)) for key in ("prompt_tokens", "input_tokens")]
     made = [_count(get(usage, key)) for key in ("completion_tokens", "output_tokens")]
-    return Usage(
+    found = Usage(
         next((n for n in spent if _is_tokens(n)), None),
         next((n for n in made if _is_tokens(n)), None),
     )
+    # What LiteLLM writes where a provider says nothing. No call has no tokens at all.
+    return Usage() if found == Usage(0, 0) else found
 
 
 def _is_tokens(count: int | None) -> bool:

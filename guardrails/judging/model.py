@@ -20,8 +20,15 @@ from guardrails.judging.frame import Token, draw, passes
 from guardrails.judging.passages import choose
 from guardrails.judging.replies import Said, agreed, read_reply
 from guardrails.judging.values import Opinions
-from guardrails.responses import read
-from guardrails.sampling.model import CONNECTION, Deadline, is_rate_limit, is_rejection, timed
+from guardrails.responses import read, read_usage
+from guardrails.sampling.model import (
+    CONNECTION,
+    Deadline,
+    is_late,
+    is_rate_limit,
+    is_rejection,
+    timed,
+)
 from guardrails.sampling.together import NotAsked, atogether, together
 from verifiers.types import Failed
 
@@ -51,13 +58,9 @@ class _Heard:
     def took(self, called: Called) -> None:
         """Count an answer's cost in, whatever it says."""
         was = self.opinions
-        try:
-            spent = read(called.response).usage
-        except GuardrailsError:
-            spent = replace(was.usage, input_tokens=None, output_tokens=None)
         self.opinions = replace(
             was,
-            usage=was.usage + replace(spent, cost_usd=called.cost_usd),
+            usage=was.usage + replace(read_usage(called.response), cost_usd=called.cost_usd),
             cost_known=was.cost_known and called.cost_usd is not None,
             calls=was.calls + 1,
         )
@@ -66,7 +69,11 @@ class _Heard:
         """Count a failure in; gives it as the outcome of a claim."""
         failure = failure_of(Fault(error))
         was = self.opinions
-        self.opinions = replace(was, failures=(*was.failures, failure))
+        self.opinions = replace(
+            was,
+            failures=(*was.failures, failure),
+            cost_known=was.cost_known and not is_late(error),
+        )
         return Failed(failure.code, failure.message)
 
     def say(self, found: Mapping[str, Judgement | Failed]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrails._flow_values import failure_of
 from guardrails.effects import Called, Fault
 from guardrails.errors import GuardrailsError, ProviderFailed, TimedOut
+from guardrails.responses import read_usage
 from guardrails.sampling.reading import read_samples
 from guardrails.sampling.together import NotAsked, atogether, together
 from guardrails.sampling.values import Batch
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _REJECTED: Final = frozenset({400, 422})
 _TOO_MANY: Final = 429
+_LATE: Final = 408
 # What we add to a call, in the order in which it is given up when the provider does not say.
 _EXTRAS: Final = ("logprobs", "n", "seed", "temperature")
 _MOST_KNOWN: Final = 1_000
@@ -109,27 +111,29 @@ class _Step:
     batch: Batch = field(default_factory=Batch)
 
     def take(self, called: Called) -> int:
-        """Count one answer of the provider in; gives the number of choices."""
-        found = read_samples(called.response)
+        """Count one answer of the provider in; gives the number of choices.
+
+        Raises:
+            ResponseUnreadable: If there is none in it. What it cost was counted.
+            StreamingUnsupported: Likewise.
+        """
         batch = self.batch
-        known = called.cost_usd is not None
-        usage = batch.usage + replace(found.usage, cost_usd=called.cost_usd)
         self.batch = replace(
             batch,
-            samples=(*batch.samples, *found.samples),
-            usage=usage,
-            cost_known=batch.cost_known and known,
+            usage=batch.usage + replace(read_usage(called.response), cost_usd=called.cost_usd),
+            cost_known=batch.cost_known and called.cost_usd is not None,
             calls=batch.calls + 1,
         )
+        found = read_samples(called.response)
+        self.batch = replace(self.batch, samples=(*batch.samples, *found.samples))
         return len(found.samples)
 
     def fail(self, error: Exception) -> None:
         """Count a failure in. What a call that was cut off cost, nobody says."""
-        late = isinstance(error, TimedOut) or getattr(error, "status", None) == 408  # noqa: PLR2004
         self.batch = replace(
             self.batch,
             failures=(*self.batch.failures, failure_of(Fault(error))),
-            cost_known=self.batch.cost_known and not late,
+            cost_known=self.batch.cost_known and not is_late(error),
         )
 
 
@@ -339,6 +343,11 @@ class Deadline:
 def is_rate_limit(error: Exception) -> bool:
     """Whether the provider asks for fewer calls."""
     return isinstance(error, ProviderFailed) and error.status == _TOO_MANY
+
+
+def is_late(error: Exception) -> bool:
+    """Whether the call was cut off, so that nobody says what it cost."""
+    return isinstance(error, TimedOut) or getattr(error, "status", None) == _LATE
 
 
 def is_rejection(outcome: object) -> bool:

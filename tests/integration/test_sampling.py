@@ -177,6 +177,43 @@ def test_cost_is_accounted_to_the_token_answer_and_samples_apart(ask):
     assert report.attempts[-1].spent.cost_usd == pytest.approx(report.usage.cost_usd, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [None, {"prompt_tokens": -5, "completion_tokens": -5, "total_tokens": -10}],
+    ids=["none", "negative"],
+)
+def test_usage_that_nobody_told_is_no_usage_of_zero(ask, usage):
+    """A provider that tells nothing, or nonsense, does not make samples free or refund a budget."""
+
+    def script(request, number):
+        told = dict(many(ANSWER)(request, number))
+        del told["usage"]
+        return told if usage is None else {**told, "usage": usage}
+
+    report = ask(script)
+    assert only(report).label == "supported"
+    assert not sampling(report).cost_known
+    samples = report.usage_by["samples"]
+    assert (samples.input_tokens, samples.output_tokens, samples.cost_usd) == (None, None, None)
+    assert report.attempts[-1].spent.cost_usd is None
+    # With a limit in money, what nobody can count counts as reached.
+    limited = ask(script, {"cost_usd": 1.0})
+    assert (only(limited).label, sampling(limited).stop) == ("error", "budget")
+    assert sampling(limited).calls == 1
+
+
+def test_an_answer_without_choices_is_paid_for_all_the_same(ask):
+    """It cannot be read, and its tokens are counted."""
+    report = ask(lambda request, _: {**many(ANSWER)(request, 1), "choices": []})
+    assert (only(report).label, only(report).code) == ("error", "GR330")
+    assert [failure.code for failure in sampling(report).failures] == ["GR305"]
+    used = sampling(report).usage
+    assert used.input_tokens == TOKENS_IN
+    assert used.cost_usd is not None
+    assert used.cost_usd > 0
+    assert sampling(report).cost_known
+
+
 def test_the_request_goes_out_as_it_was(ask):
     """Same messages, same settings, so that a provider's cache still knows the beginning."""
     messages = [{"role": "system", "content": "Be brief."}, *MESSAGES]

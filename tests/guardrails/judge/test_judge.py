@@ -384,6 +384,29 @@ def test_a_judge_that_fails_is_never_clean(ask, fault):
     assert (error.label, error.basis) == ("error", "judge")
 
 
+def test_what_a_late_judge_cost_nobody_says(ask):
+    """So a report does not call its costs known."""
+    report = ask(lambda _: Slow(60, "late"), table={"seconds": 0.5})
+    assert [failure.code for failure in report.attempts[0].judging.failures] == ["GR313"] * 2
+    assert not report.attempts[0].judging.cost_known
+    assert report.attempts[0].spent.cost_usd is None
+
+
+def test_a_judge_that_tells_no_tokens_is_not_free(ask):
+    """Its opinion counts, and its cost is unknown."""
+
+    def script(request):
+        told = dict(chat_response(honest()(request), model=request["model"]))
+        del told["usage"]
+        return told
+
+    report = ask(script)
+    assert verdict(report).label == "supported"
+    judging = report.attempts[0].judging
+    assert not judging.cost_known
+    assert judging.usage.cost_usd is None
+
+
 def test_one_pass_that_fails_is_no_verdict(ask):
     """Half of an agreement is none."""
     seen = []
