@@ -241,7 +241,7 @@ def _unsettled(verdict: Verdict, at: ConsistencyThresholds) -> _Unsettled | None
 def _unread(verdict: _Unsettled, failed: Failed) -> Verdict:
     """A second look was wanted and could not be had: an error, unless the first one was bad."""
     if isinstance(verdict, Unsupported):
-        why = f"{verdict.reason} Samples could not be read ({failed.code})."
+        why = f"{_sentence(verdict.reason)} Samples could not be read ({failed.code})."
         return replace(verdict, reason=why)
     return CheckError(verdict.claim, failed.code, failed.cause, Basis.CONSISTENCY)
 
@@ -253,7 +253,7 @@ def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThres
         return CheckError(claim, VerifierError.code, reason, Basis.CONSISTENCY)
     if found.n < at.min_samples or found.score is None:
         why = f"{found.n} of the {at.min_samples} samples it takes could be read"
-        return replace(verdict, reason=f"{verdict.reason} {why}{_unspoken(found)}.")
+        return replace(verdict, reason=f"{_sentence(verdict.reason)} {why}{_unspoken(found)}.")
     score = found.score
     against = _weighted_against(found)
     if not (0.0 <= score <= 1.0 and 0.0 <= against <= 1.0):
@@ -267,7 +267,7 @@ def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThres
             _against(score, at.support, reached=False),
         )
         why = f"The agreement {counted} settles nothing ({low}, {high})."
-        return replace(verdict, reason=f"{verdict.reason} {why}")
+        return replace(verdict, reason=f"{_sentence(verdict.reason)} {why}")
     mark = _against(score, at.support if supports else at.unsupported, reached=supports)
     told = (
         f"The agreement {counted} supports it ({mark})"
@@ -275,7 +275,9 @@ def _judge_samples(verdict: _Unsettled, found: Consistency, at: ConsistencyThres
         else f"The agreement {counted} does not bear it out ({mark})"
     )
     if not (at.may_raise if supports else at.may_lower):
-        return replace(verdict, reason=f"{verdict.reason} {told}, which the policy lets be.")
+        return replace(
+            verdict, reason=f"{_sentence(verdict.reason)} {told}, which the policy lets be."
+        )
     evidence: EvidenceSpan | None = None
     coverage, before = found.coverage, "No source was read."
     if not isinstance(verdict, Unverifiable):
@@ -364,3 +366,8 @@ def _against(score: float, threshold: float, *, reached: bool) -> str:
     if short == limit and score != threshold:
         short, limit = repr(score), repr(threshold)
     return f"{short} {sign} {limit}"
+
+
+def _sentence(reason: str) -> str:
+    """With a full stop, so that another sentence can follow."""
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 # Undecided text from which on the provider waits for the checks.
 _MOST_WAITING: Final = 64_000
 _LEFT_OUT: Final = "The provider's events had fields that are not known; they were left out."
+_UNHEARD: Final = (
+    "The policy asks for samples or a judge; sentence by sentence nobody asks them, so no verdict "
+    "rests on them. With `stream.release: answer` they are asked."
+)
 # A provider's own timeout should speak first: its error says more than ours.
 _GRACE_SECONDS: Final = 0.5
 
@@ -314,6 +318,8 @@ class StreamRun:
         notes = [*self._read_by.notes]
         if getattr(self._shape, "left_out", False):
             notes.append(_LEFT_OUT)
+        if self._rules.consistency.when != "never" or self._rules.judge.when != "never":
+            notes.append(_UNHEARD)
         return Ended(
             lane=work.lane,
             reading=self._shape.reading(),

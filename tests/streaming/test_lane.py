@@ -352,3 +352,13 @@ def test_release_answer_decides_before_a_word_goes_out(verifier, on) -> None:
     if on in {"redact", "regenerate"}:
         assert said(out) == GOOD == whole.text
     assert "zeta" not in said(out)
+
+
+@pytest.mark.parametrize("table", ["consistency", "judge"])
+def test_a_second_opinion_that_nobody_asked_for_is_said_to_be_missing(verifier, table) -> None:
+    """Sentence by sentence there is none, and the report does not keep quiet about it."""
+    policy = {table: {"when": "grey"}}
+    _, stream = listened(guard(verifier, events_of(chat_response(GOOD)), policy))
+    assert any("samples or a judge" in note for note in stream.report.notes)
+    _, plain = listened(guard(verifier, events_of(chat_response(GOOD)), {}))
+    assert not any("samples or a judge" in note for note in plain.report.notes)

@@ -85,6 +85,15 @@ def test_between_the_thresholds_nothing_is_concluded(score: float) -> None:
     assert "settles nothing" in found.reason
 
 
+def test_reasons_are_sentences() -> None:
+    """What the samples add stands behind the full stop of what the sources left."""
+    for found in (agreement(0.5), agreement(1.0, 2)):
+        outcome = NoEvidence("there is no source to read")
+        verdict = judge(Assessment(CLAIM, outcome, consistency=found), AT, SAMPLES)
+        assert isinstance(verdict, Unverifiable)
+        assert verdict.reason.startswith("there is no source to read. ")
+
+
 def test_too_few_samples_conclude_nothing() -> None:
     """Refused and empty samples are counted, and are no evidence either way."""
     few = agreement(1.0, 2, refused=3, empty=1)
