@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ from guardrails.bench.proxy import QUESTION, machine, plain_body
 from guardrails.bench.texts import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     Kind = Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]
 
@@ -55,7 +56,8 @@ class Seen:
         at: Seconds since the load began.
         rss_kib: Memory that is resident.
         threads: Of the process.
-        files: Open descriptors, sockets included.
+        files: Open descriptors, sockets included. The store's are not among them: its pool opens
+            up to five connections as they are needed and keeps them.
         tasks: Of its event loop.
     """
 
@@ -72,7 +74,7 @@ def look(pid: int, url: str, began: float) -> Seen:
     status = dict(
         line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
     )
-    files = sum(1 for _ in (folder / "fd").iterdir())
+    files = sum(".db" not in target for target in _opened(folder / "fd"))
     with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:  # noqa: S310 - ours
         tasks = _TASKS.search(answer.read().decode())
     return Seen(
@@ -82,6 +84,13 @@ def look(pid: int, url: str, began: float) -> Seen:
         files,
         int(float(tasks.group(1))) if tasks else 0,
     )
+
+
+def _opened(folder: Path) -> Iterator[str]:
+    """What each descriptor is; those closed meanwhile are passed over."""
+    for descriptor in folder.iterdir():
+        with suppress(FileNotFoundError):
+            yield str(descriptor.readlink())
 
 
 def growth(seen: Sequence[Seen]) -> dict[str, dict[str, float]]:
