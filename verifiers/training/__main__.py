@@ -80,7 +80,13 @@ def _generate(args: argparse.Namespace) -> int:
 
 def _init(args: argparse.Namespace) -> int:
     layers = [int(number) for number in args.layers.split(",")]
-    pipeline.init(args.source, args.out, layers=layers, labels=args.labels.split(","))
+    pipeline.init(
+        args.source,
+        args.out,
+        layers=layers,
+        labels=args.labels.split(","),
+        exit_layer=args.exit_layer,
+    )
     print(f"{args.out}: {len(layers)} layers, labels {args.labels}")
     return 0
 
@@ -102,8 +108,7 @@ def _options(args: argparse.Namespace) -> RunOptions:
         milestone_every=args.milestone_every,
         evaluate_every=args.evaluate_every,
         log_every=args.log_every,
-        threads=args.threads,
-        adaptive=args.adaptive,
+        workers=args.workers,
     )
 
 
@@ -200,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--from", dest="source", type=Path, required=True, help="checkpoint folder")
     sub.add_argument("--layers", required=True, help="layers to keep, such as 0,1,2,3,4,5")
     sub.add_argument("--labels", default="entailment,neutral,contradiction", help="new head")
+    sub.add_argument(
+        "--exit-layer",
+        type=int,
+        default=0,
+        help="read a second head after so many layers, so that clear pairs may stop there (none)",
+    )
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
     sub = command("train", _train, "Train, or go on with a run that was stopped.")
@@ -233,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     _data(sub)
     _making(sub, each=0)
     _training(sub)
-    _exporting(sub, threads=False)
+    _exporting(sub)
     _measuring(sub)
     return parser
 
@@ -262,22 +273,21 @@ def _training(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--milestone-every", type=int, default=0, help="tokens between kept copies")
     sub.add_argument("--evaluate-every", type=int, default=0, help="tokens between evaluations")
     sub.add_argument("--log-every", type=int, default=50, help="steps (%(default)s)")
-    sub.add_argument("--threads", type=int, help="of torch")
     sub.add_argument(
-        "--adaptive",
-        action="store_true",
-        help="use those threads only while the machine is idle, else one",
+        "--workers",
+        type=int,
+        default=1,
+        help="threads that share each batch, one core each (%(default)s)",
     )
 
 
-def _exporting(sub: argparse.ArgumentParser, *, threads: bool = True) -> None:
+def _exporting(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, required=True, help="folder to write; names the model")
     sub.add_argument("--held-out", type=Path, required=True, help="pairs to calibrate on")
     sub.add_argument(
         "--storage", choices=("float16", "float32"), default="float16", help="(%(default)s)"
     )
-    if threads:
-        sub.add_argument("--threads", type=int, help="of ONNX Runtime (1)")
+    sub.add_argument("--threads", type=int, help="of ONNX Runtime (1)")
 
 
 def _measuring(sub: argparse.ArgumentParser) -> None:

@@ -23,12 +23,22 @@ class CrossEncoder(nn.Module):
         inner: int,
         types: int,
         labels: int,
+        exit_layer: int,
         dropout: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
+        if not 0 <= exit_layer < shape.layers:
+            raise ValueError(f"exit_layer {exit_layer} is not below the {shape.layers} layers")
         self.bert = _Bert(shape, words=words, inner=inner, types=types, dropout=dropout)
         self.classifier = nn.Linear(shape.width, labels)
+        self.exit_layer = exit_layer
+        if exit_layer:
+            head = {
+                "dense": nn.Linear(shape.width, shape.width),
+                "classifier": nn.Linear(shape.width, labels),
+            }
+            self.exit = nn.ModuleDict(head)
         self.drop = nn.Dropout(dropout)
         with torch.no_grad():
             for module in self.modules():
@@ -44,9 +54,24 @@ class CrossEncoder(nn.Module):
         token_type_ids: torch.Tensor,
     ) -> torch.Tensor:
         """Logits ``[rows, labels]`` of int64 inputs ``[rows, longest]``."""
-        pooled = self.bert(input_ids, attention_mask, token_type_ids)
+        return self.both(input_ids, attention_mask, token_type_ids)[0]
+
+    def both(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The logits, and those of the exit head where there is one."""
+        pooled, middle = self.bert(
+            input_ids, attention_mask, token_type_ids, keep_after=self.exit_layer
+        )
         logits: torch.Tensor = self.classifier(self.drop(pooled))
-        return logits
+        if middle is None:
+            return logits, None
+        read = torch.tanh(self.exit["dense"](middle))
+        early: torch.Tensor = self.exit["classifier"](self.drop(read))
+        return logits, early
 
 
 class _Bert(nn.Module):
@@ -58,17 +83,21 @@ class _Bert(nn.Module):
         )
         self.pooler = nn.ModuleDict({"dense": nn.Linear(shape.width, shape.width)})
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        x = self.embeddings(ids, types)
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, *, keep_after: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The pooled output, and the first token after ``keep_after`` layers, if that is not 0."""
+        x, kept = self.embeddings(ids, types), None
         # None where nothing is padded, which lets torch pick its fastest kernel.
         seen = None if bool(mask.all()) else mask.bool()[:, None, None, :]
         *lower, last = self.encoder["layer"].children()
-        for layer in lower:
+        for number, layer in enumerate(lower, start=1):
             x = layer(x, x, seen)
+            if number == keep_after:
+                kept = x[:, 0]
         # Only the first token is read, so only it needs to ask.
         x = last(x[:, :1], x, seen)
-        pooled: torch.Tensor = torch.tanh(self.pooler["dense"](x[:, 0]))
-        return pooled
+        return torch.tanh(self.pooler["dense"](x[:, 0])), kept
 
 
 class _Embeddings(nn.Module):

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from verifiers.training import model as models
 from verifiers.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from verifiers.training.files import read_json, require
-from verifiers.training.losses import mixed_loss
 from verifiers.training.recipe import Recipe, save_recipe
 from verifiers.training.sampling import Sampler, collate
-from verifiers.training.threads import Governor
+from verifiers.training.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,10 +40,8 @@ class RunOptions:
         milestone_every: Tokens between checkpoints that are kept beside the newest; 0 for none.
         evaluate_every: Tokens between calls of the evaluation, if there is one; 0 for none.
         log_every: Steps between lines of the log.
-        threads: Of torch; None leaves its default.
-        adaptive: Use ``threads`` only while the machine is otherwise idle, else one. Sums are
-            then added up in another order now and then, so a resumed run is the same up to
-            rounding and not bit for bit.
+        workers: Threads that share each batch, one core each. Another number adds gradients up in
+            another order: the same up to rounding, and not bit for bit.
     """
 
     folder: Path
@@ -53,8 +50,7 @@ class RunOptions:
     milestone_every: int = 0
     evaluate_every: int = 0
     log_every: int = 50
-    threads: int | None = None
-    adaptive: bool = False
+    workers: int = 1
 
 
 class Trainer:
@@ -72,18 +68,21 @@ class Trainer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._torch = torch = require("torch")
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        # Threads inside an operation wait for each other at every operation; workers only once a
+        # step, and lose nothing but their own time where another process holds a core.
+        torch.set_num_threads(1)
         self.recipe, self.options, self._pairs = recipe, options, pairs
         self._evaluate, self._clock, self._sleep = evaluate, clock, sleep
         self._tokenizer = start / "tokenizer.json"
         self._cls, self._sep, self._pad = models.special_ids(self._tokenizer)
         self._config = read_json(start / "config.json")
         self._stopping = False
+        if recipe.dropout and options.workers > 1:
+            raise ValueError("workers would take turns at one generator: use 1, or no dropout")
         torch.manual_seed(recipe.seed)
         self.network = models.load(start, seed=recipe.seed, dropout=recipe.dropout)
-        words = self.network.get_parameter("bert.embeddings.word_embeddings.weight")
-        words.requires_grad_(not recipe.freeze_words)
+        models.freeze(self.network, words=recipe.freeze_words, layers=recipe.freeze_layers)
+        self._workers = Workers(self.network, options.workers, exit_weight=recipe.exit_weight)
         self._trained = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         self._optimizer = self._make_optimizer()
         self._average = (
@@ -93,11 +92,6 @@ class Trainer:
         if (options.folder / CHECKPOINT).exists():
             self._restore(load_checkpoint(options.folder / CHECKPOINT))
         self._loss_sum, self._loss_rows = 0.0, 0
-        self._governor = (
-            Governor(torch.get_num_threads(), apply=torch.set_num_threads, clock=clock)
-            if options.adaptive
-            else None
-        )
 
     @property
     def tokens(self) -> int:
@@ -130,11 +124,8 @@ class Trainer:
         with self._signals():
             while self.tokens < stop and not self._stopping:
                 self._wait_while_paused()
-                before = self.tokens
                 self._step()
                 position = self._sampler.position
-                if self._governor is not None:
-                    self._governor.after_step(self.tokens - before)
                 if position.steps % options.log_every == 0:
                     now = self._clock()
                     rate = (self.tokens - mark_tokens) / max(now - mark_time, 1e-9)
@@ -165,12 +156,7 @@ class Trainer:
         factor = recipe.lr_factor(self.tokens)
         batch = self._sampler.next()
         arrays = collate(self._pairs, batch, cls=self._cls, sep=self._sep, pad=self._pad)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        labels = tensors.pop("labels")
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
-            logits = self.network(**tensors)
-        loss = mixed_loss(logits, labels, smoothing=recipe.smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._workers.backward(arrays, smoothing=recipe.smoothing, bf16=recipe.bf16)
         torch.nn.utils.clip_grad_norm_(self._trained.values(), recipe.clip)
         for group in self._optimizer.param_groups:
             group["lr"] = recipe.lr * group["times"] * factor
@@ -184,7 +170,7 @@ class Trainer:
                 torch._foreach_lerp_(
                     list(self._average.values()), list(self._trained.values()), 1 - keep
                 )
-        self._loss_sum += float(loss.detach()) * len(batch)
+        self._loss_sum += loss * len(batch)
         self._loss_rows += len(batch)
 
     def _make_optimizer(self) -> Any:
@@ -282,7 +268,6 @@ class Trainer:
                 "loss": round(self._loss_sum / max(self._loss_rows, 1), 4),
                 "lr": round(self.recipe.lr * self.recipe.lr_factor(position.tokens), 8),
                 "tokens_per_s": round(rate),
-                "threads": self._torch.get_num_threads(),
             }
         )
         self._loss_sum, self._loss_rows = 0.0, 0
@@ -314,4 +299,4 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-_HEAD = ("bert.pooler.", "classifier.")
+_HEAD = ("bert.pooler.", "classifier.", "exit.")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def build(config: Mapping[str, Any], *, seed: int, dropout: float = 0.0) -> torch.nn.Module:
     """A network with fresh weights.
 
-    Its ``forward(input_ids, attention_mask, token_type_ids)`` gives logits ``[rows, labels]``.
+    Its ``forward(input_ids, attention_mask, token_type_ids)`` gives logits ``[rows, labels]``;
+    ``both`` those of the exit head as well, which it has if the config says ``exit_layer``.
     """
     generator = require("torch").Generator().manual_seed(seed)
     from verifiers.training._network import CrossEncoder
@@ -35,25 +36,42 @@ def build(config: Mapping[str, Any], *, seed: int, dropout: float = 0.0) -> torc
         inner=int(config["intermediate_size"]),
         types=int(config.get("type_vocab_size", 2)),
         labels=len(config["id2label"]),
+        exit_layer=int(config.get("exit_layer", 0)),
         dropout=dropout,
         generator=generator,
     )
 
 
 def load(folder: Path, *, seed: int = 0, dropout: float = 0.0) -> torch.nn.Module:
-    """The network of a checkpoint folder. A head that is not in it stays fresh, by ``seed``.
+    """The network of a checkpoint folder. Heads that are not in it stay fresh, by ``seed``.
 
     Raises:
-        ValueError: If anything but the head is missing, or something is left over.
+        ValueError: If anything but a head is missing, or something is left over.
     """
     config = read_json(folder / "config.json")
     network = build(config, seed=seed, dropout=dropout)
     stored = require("safetensors.torch").load_file(str(folder / "model.safetensors"))
     stored = {name: value.float() for name, value in stored.items() if "position_ids" not in name}
     missing, unexpected = network.load_state_dict(stored, strict=False)
-    if unexpected or any(not name.startswith("classifier.") for name in missing):
+    if unexpected or any(not name.startswith(("classifier.", "exit.")) for name in missing):
         raise ValueError(f"{folder} is no such network: missing {missing}, unknown {unexpected}")
     return network
+
+
+def freeze(network: torch.nn.Module, *, words: bool, layers: int) -> None:
+    """Take word embeddings, or all embeddings and the lowest ``layers``, out of training.
+
+    Raises:
+        ValueError: If there are not more layers than that.
+    """
+    encoder: Any = network.get_submodule("bert.encoder")["layer"]  # type: ignore[index]
+    if not 0 <= layers < len(encoder):
+        raise ValueError(f"cannot freeze {layers} of {len(encoder)} layers")
+    frozen = [network.get_submodule("bert.embeddings.word_embeddings")] if words else []
+    if layers:
+        frozen = [network.get_submodule("bert.embeddings"), *list(encoder)[:layers]]
+    for module in frozen:
+        module.requires_grad_(requires_grad=False)
 
 
 def save(weights: Tensors, config: Mapping[str, Any], tokenizer: Path, folder: Path) -> None:

@@ -51,7 +51,14 @@ def write_rows(rows: Iterable[Row], target: Path) -> None:
     replace_bytes(target, gzip.compress(text.encode("utf-8"), mtime=0))
 
 
-def init(source: Path, target: Path, *, layers: Sequence[int], labels: Sequence[str]) -> None:
+def init(
+    source: Path,
+    target: Path,
+    *,
+    layers: Sequence[int],
+    labels: Sequence[str],
+    exit_layer: int = 0,
+) -> None:
     """Cut a start checkpoint out of a BERT one: some of its layers, its pooler, a fresh head.
 
     Args:
@@ -60,6 +67,7 @@ def init(source: Path, target: Path, *, layers: Sequence[int], labels: Sequence[
         target: Folder to write.
         layers: Layers to keep, in the order they are to have.
         labels: Names of the new head's columns.
+        exit_layer: After how many of the kept layers a second head reads; 0 for none.
     """
     config = read_json(source / "config.json")
     if not layers or not all(0 <= i < int(config["num_hidden_layers"]) for i in layers):
@@ -76,6 +84,8 @@ def init(source: Path, target: Path, *, layers: Sequence[int], labels: Sequence[
                     weights[f"bert.encoder.layer.{at}.{rest}"] = value.astype("float32")
         else:
             weights[full] = value.astype("float32")
+    if not 0 <= exit_layer < len(layers):
+        raise ValueError(f"an exit after layer {exit_layer} of {len(layers)} saves nothing")
     target.mkdir(parents=True, exist_ok=True)
     data = require("safetensors.numpy").save(weights, metadata={"format": "pt"})
     replace_bytes(target / "model.safetensors", data)
@@ -88,6 +98,7 @@ def init(source: Path, target: Path, *, layers: Sequence[int], labels: Sequence[
             "num_hidden_layers": len(layers),
             "id2label": names,
             "label2id": {label: int(i) for i, label in names.items()},
+            **({"exit_layer": exit_layer} if exit_layer else {}),
         },
     )
     shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")

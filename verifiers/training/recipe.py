@@ -58,6 +58,10 @@ class Recipe:
         decay_tokens: How long the fall to zero lasts.
         freeze_words: Keep the word embeddings as they are. They are half of all parameters and
             take a sixth of the time.
+        freeze_layers: Keep the embeddings and so many of the lowest layers as they are. No gradient
+            has to reach them, which saves a sixth of the time for three of twelve.
+        exit_weight: Weight of the exit head's loss beside the last head's, which has weight 1. Of
+            no effect where the start checkpoint's config says no ``exit_layer``.
         ema: Decay of the running average of the weights, a step; 0 keeps none.
         smoothing: Label smoothing of the three-way loss.
         dropout: Of attention and hidden states. 0 for less than one pass over the data.
@@ -76,6 +80,8 @@ class Recipe:
     decay_start: int | None = None
     decay_tokens: int = 2_000_000
     freeze_words: bool = True
+    freeze_layers: int = 0
+    exit_weight: float = 0.3
     ema: float = 0.998
     smoothing: float = 0.0
     dropout: float = 0.0

@@ -91,6 +91,16 @@ def tiny_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def exit_start(tiny_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny start checkpoint, asked to grow an exit head after its first layer."""
+    folder = tmp_path_factory.mktemp("exit")
+    for file in ("model.safetensors", "tokenizer.json"):
+        (folder / file).write_bytes((tiny_start / file).read_bytes())
+    (folder / "config.json").write_text(json.dumps({**CONFIG, "exit_layer": 1}))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of training pairs from two data sets."""
     folder = tmp_path_factory.mktemp("data")

@@ -130,10 +130,7 @@ def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     command = ["train", "--data", str(toy_data), "--start", str(tiny_start), "--run", str(run)]
     plain = {**RECIPE, "stages": RECIPE["stages"][:1]}
     recipe.write_text(json.dumps(plain))
-    assert (
-        main([*command, "--recipe", str(recipe), "--milestone-every", "1500", "--threads", "1"])
-        == 0
-    )
+    assert main([*command, "--recipe", str(recipe), "--milestone-every", "1500"]) == 0
     kept = sorted(run.glob("tokens-*.safetensors"))
     assert len(kept) == 2
     parts = [arg for path in kept for arg in ("--checkpoint", str(path))]

@@ -9,10 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from verifiers.training import model as models  # noqa: E402
 from verifiers.training.checkpoint import load_checkpoint  # noqa: E402
 from verifiers.training.data import load_pairs  # noqa: E402
 from verifiers.training.loop import CHECKPOINT, PAUSE, RunOptions, Trainer  # noqa: E402
 from verifiers.training.recipe import Recipe, Stage  # noqa: E402
+from verifiers.training.sampling import collate  # noqa: E402
 
 RECIPE = Recipe(
     (
@@ -42,7 +44,7 @@ def trainer(pairs, start, folder, recipe=RECIPE, **kwargs):
     """A trainer with small log and checkpoint intervals."""
     names = ("evaluate", "clock", "sleep")
     extra = {name: kwargs.pop(name) for name in names if name in kwargs}
-    options = RunOptions(folder, log_every=5, threads=1, **kwargs)
+    options = RunOptions(folder, log_every=5, **kwargs)
     return Trainer(pairs, recipe, start, options, **extra)
 
 
@@ -145,6 +147,68 @@ def test_frozen_words_stay(pairs, tiny_start, tmp_path):
     run.run()
     still = {n for n, p in run.network.named_parameters() if torch.equal(before[n], p)}
     assert still == {"bert.embeddings.word_embeddings.weight"}
+
+
+def test_frozen_layers_stay(pairs, tiny_start, tmp_path):
+    """Embeddings and the lowest layers are the start checkpoint's; everything above moved."""
+    run = trainer(pairs, tiny_start, tmp_path, recipe=changed(freeze_layers=1), stop_at=2_000)
+    before = {n: p.detach().clone() for n, p in run.network.named_parameters()}
+    run.run()
+    still = {n for n, p in run.network.named_parameters() if torch.equal(before[n], p)}
+    low = ("bert.embeddings.", "bert.encoder.layer.0.")
+    assert still == {n for n in before if n.startswith(low)}
+
+
+def test_freezing_every_layer_is_refused(pairs, tiny_start, tmp_path):
+    """Nothing of the encoder would be left to train."""
+    with pytest.raises(ValueError, match="cannot freeze 2 of 2 layers"):
+        trainer(pairs, tiny_start, tmp_path, recipe=changed(freeze_layers=2))
+
+
+def test_workers_share_a_batch(pairs, tiny_start, tmp_path):
+    """Two workers come to the weights of one, up to rounding, and to the same again."""
+    calm = changed(dropout=0.0)
+    found = []
+    for name, workers in (("one", 1), ("two", 2), ("again", 2)):
+        run = trainer(pairs, tiny_start, tmp_path / name, recipe=calm, workers=workers)
+        run.run()
+        found.append({n: p.detach() for n, p in run.network.named_parameters()})
+    one, two, again = found
+    assert all(torch.allclose(one[n], two[n], atol=2e-3) for n in one)
+    assert all(torch.equal(two[n], again[n]) for n in two)
+
+
+def test_workers_do_not_share_a_generator(pairs, tiny_start, tmp_path):
+    """Who draws first would depend on who is faster."""
+    with pytest.raises(ValueError, match="generator"):
+        trainer(pairs, tiny_start, tmp_path, workers=2)
+
+
+def test_an_exit_head_learns_beside_the_last(pairs, exit_start, tmp_path):
+    """Both heads come to tell the toy labels apart, and the model folder holds both."""
+    long = changed(dropout=0.0, freeze_words=False, decay_start=40_000)
+    run = trainer(pairs, exit_start, tmp_path, recipe=long, stop_at=30_000)
+    before = run.network.exit.dense.weight.detach().clone()
+    run.run()
+    assert not torch.equal(before, run.network.exit.dense.weight)
+    rows = [i for i in range(len(pairs)) if pairs.labels[i] < 3][:60]
+    arrays = collate(pairs, rows, cls=2, sep=3, pad=0)
+    labels = torch.from_numpy(arrays.pop("labels"))
+    with torch.inference_mode():
+        last, early = run.network.both(**{n: torch.from_numpy(a) for n, a in arrays.items()})
+    for logits in (last, early):
+        assert (logits.argmax(1) == labels).float().mean() > 0.6
+    run.save_model(tmp_path / "model")
+    again = models.load(tmp_path / "model")
+    assert torch.equal(again.exit.dense.weight, run.averaged()["exit.dense.weight"])
+
+
+@pytest.mark.parametrize("layer", [-1, 2])
+def test_an_exit_has_layers_below_and_above_it(tiny_start, layer):
+    """After the last layer, or before the first, there is nothing to spare."""
+    config = json.loads((tiny_start / "config.json").read_text())
+    with pytest.raises(ValueError, match="exit_layer"):
+        models.build({**config, "exit_layer": layer}, seed=1)
 
 
 def test_a_pause_file_makes_it_sleep(pairs, tiny_start, tmp_path):
