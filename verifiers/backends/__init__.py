@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verifiers.backends.canary import check_canaries
+from verifiers.backends.canary import RELABEL, check_canaries
 from verifiers.backends.presets import PRESETS
 from verifiers.backends.spec import BUNDLED, Backend, ModelSpec
 from verifiers.errors import ModelUnavailable
@@ -38,16 +38,28 @@ def load_scorer(spec: ModelSpec) -> PairScorer:
             is another one, or its server does not answer.
         LabelsUnmapped: If its labels cannot be told apart.
         CanaryFailed: If it gets obvious pairs wrong.
+        Overloaded: If its server is busy.
         MissingExtra: If the backend's library is not installed.
     """
-    scorer = _LOADERS[choose_backend(spec)](spec)
-    if spec.canaries:
-        try:
-            check_canaries(scorer)
-        except BaseException:
-            scorer.close()
-            raise
+    load = _LOADERS[choose_backend(spec)]
+    try:
+        scorer = load(spec)
+        if spec.canaries:
+            _prove(scorer, spec)
+    except MemoryError as exc:
+        raise ModelUnavailable(
+            f"There is not enough memory for the model {spec.model!r}. It was not used.",
+            hint="Free memory, or take a smaller model.",
+        ) from exc
     return scorer
+
+
+def _prove(scorer: PairScorer, spec: ModelSpec) -> None:
+    try:
+        check_canaries(scorer, hint=_preset_hint(spec) if spec.model in PRESETS else RELABEL)
+    except BaseException:
+        scorer.close()
+        raise
 
 
 def choose_backend(spec: ModelSpec) -> str:
@@ -95,6 +107,15 @@ def batch_tokens(spec: ModelSpec) -> int:
     """A sensible token budget for one batch of this model."""
     local_cpu = choose_backend(spec) not in _REMOTE and spec.device == "cpu"
     return _CPU_BATCH_TOKENS if local_cpu else _BIG_BATCH_TOKENS
+
+
+def _preset_hint(spec: ModelSpec) -> str:
+    """What to do about a preset whose labels, which nobody can set, do not hold."""
+    return (
+        f"Its files are not what the preset was made for, or this is a version of transformers that"
+        f" reads them otherwise. Run: groundrail models fetch {spec.model} --force; if it stays,"
+        f" report it with the versions `groundrail doctor` shows."
+    )
 
 
 def _is_url(text: str) -> bool:

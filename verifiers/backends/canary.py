@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from verifiers.errors import CanaryFailed
+from verifiers.errors import BackendFailed, CanaryFailed, InputTooLong, ModelUnavailable
 from verifiers.types import Pair
 
 if TYPE_CHECKING:
@@ -71,17 +71,46 @@ MARGIN = 0.02
 TRIPLES_NEEDED = 4
 
 
-def check_canaries(scorer: PairScorer) -> None:
+# What to do about a failure, where the operator may say what the labels are ...
+RELABEL = (
+    "Set `labels` to the order on its model card; if that is the order already, this is no NLI"
+    " model for premise and hypothesis in this order."
+)
+
+
+def check_canaries(scorer: PairScorer, *, hint: str = RELABEL) -> None:
     """Score the canaries and compare the configured labels with every swap of them.
+
+    Args:
+        scorer: A model that was just loaded.
+        hint: What to do when it fails.
 
     Raises:
         CanaryFailed: If another order explains the answers as well or better, or the model
             answers everything alike.
+        ModelUnavailable: If the model cannot even score them: they do not fit its limit, or it
+            fails or answers what is no number.
+        Overloaded: If its server is busy.
     """
-    judge_canaries(scorer.score(CANARIES), name=scorer.info.name)
+    name = scorer.info.name
+    try:
+        scores = scorer.score(CANARIES)
+    except InputTooLong as exc:
+        raise ModelUnavailable(
+            f"The model {name!r} may read {scorer.info.max_tokens} tokens, too few for the short"
+            " pairs that prove its labels when it is loaded. It was not used.",
+            hint="Raise `max_tokens`, or take a model that reads more.",
+        ) from exc
+    except BackendFailed as exc:
+        raise ModelUnavailable(
+            f"The model {name!r} failed on the short pairs that prove its labels when it is"
+            f" loaded: {exc.message} It was not used.",
+            hint=exc.hint,
+        ) from exc
+    judge_canaries(scores, name=name, hint=hint)
 
 
-def judge_canaries(scores: Sequence[NLIProbs], *, name: str) -> None:
+def judge_canaries(scores: Sequence[NLIProbs], *, name: str, hint: str = RELABEL) -> None:
     """The comparison itself, on scores in the order of ``CANARIES``.
 
     Raises:
@@ -91,10 +120,11 @@ def judge_canaries(scores: Sequence[NLIProbs], *, name: str) -> None:
     if all(probs.contradiction == 0.0 for probs in scores):
         # Two-way: contradicted pairs are the rest too.
         margins = [t[0].entailment - (t[1].entailment + t[2].entailment) / 2 for t in triples]
-        _require(margins, name, "entailment with the rest")
+        _require(margins, name, "entailment with the rest", hint)
         return
     if all(probs.neutral < _NOTHING for probs in scores):
-        _require([t[0].entailment - t[2].entailment for t in triples], name, "all with each other")
+        margins = [t[0].entailment - t[2].entailment for t in triples]
+        _require(margins, name, "entailment with contradiction", hint)
         return
     for order in permutations(range(3)):
         moved = [kind for kind in range(3) if order[kind] != kind]
@@ -103,10 +133,10 @@ def judge_canaries(scores: Sequence[NLIProbs], *, name: str) -> None:
                 sum(t[kind][kind] - t[kind][order[kind]] for kind in moved) / len(moved)
                 for t in triples
             ]
-            _require(margins, name, " with ".join(_KINDS[kind] for kind in moved))
+            _require(margins, name, " with ".join(_KINDS[kind] for kind in moved), hint)
 
 
-def _require(margins: Sequence[float], name: str, swap: str) -> None:
+def _require(margins: Sequence[float], name: str, swap: str, hint: str) -> None:
     mean = sum(margins) / len(margins)
     for_us = sum(margin > 0 for margin in margins)
     # `not >=` so that NaN fails.
@@ -115,6 +145,5 @@ def _require(margins: Sequence[float], name: str, swap: str) -> None:
             f"The model {name!r} answers obvious test pairs as if its labels were swapped"
             f" ({swap}), or without regard to what it reads (margin {mean:.3f}, {MARGIN} needed;"
             f" right in {for_us} of {len(margins)}, {TRIPLES_NEEDED} needed). It was not used.",
-            hint="Set `labels` to the order on its model card; if that is the order already, this"
-            " is no NLI model for premise and hypothesis in this order.",
+            hint=hint,
         )

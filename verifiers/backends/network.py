@@ -8,8 +8,10 @@ no logging.
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from verifiers.backends.load_faults import TOO_BIG, require_weights, unloadable, wants_code
 from verifiers.backends.presets import Head
 from verifiers.errors import BackendFailed, MissingExtra, ModelUnavailable
 
@@ -17,6 +19,7 @@ try:
     import torch
     import transformers
     from safetensors.torch import load_file
+    from transformers.utils import logging as bars
 except ModuleNotFoundError as exc:
     if exc.name not in ("torch", "transformers", "safetensors"):
         raise  # installed but broken
@@ -26,12 +29,12 @@ except ModuleNotFoundError as exc:
     ) from exc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from verifiers.backends.tokenizer import Encoded
 
-_TOO_BIG = "Free memory, take a smaller model, or set `device` to one with more memory."
+_PLAIN = "The museum is open every day from nine until six."
 
 
 class Network:
@@ -46,13 +49,13 @@ class Network:
         self.device = device
         self._pad_id = pad_id
         try:
-            self._model: Any = model.float().eval().to(device)
+            self._model: Any = _in_memory(model.float().eval().to(device))
         except (MemoryError, RuntimeError) as exc:
             raise ModelUnavailable(
                 f"The model could not be moved to {device}"
                 f"{': out of memory' if _out_of_memory(exc) else ''} ({type(exc).__name__})."
                 " It was not used.",
-                hint=_TOO_BIG,
+                hint=TOO_BIG,
             ) from exc
 
     @property
@@ -127,7 +130,9 @@ class Network:
             raise BackendFailed(
                 f"The model {'ran out of memory' if out else 'failed'} on a batch of {len(batch)}"
                 f" x {longest} tokens ({type(exc).__name__}). Nothing was scored.",
-                hint="Lower the batch budget, or `max_tokens` of the model." if out else "",
+                hint="Lower the batch budget, or `max_tokens` of the model."
+                if out
+                else "Run `groundrail doctor`; if it says the model is well, report this.",
             ) from exc
         return logits
 
@@ -136,9 +141,22 @@ class Network:
         rows = logits.tolist()
         if len(rows) != len(batch):
             raise BackendFailed(
-                f"The model answered {len(rows)} rows for {len(batch)} pairs. Nothing was scored."
+                f"The model answered {len(rows)} rows for {len(batch)} pairs. Nothing was scored.",
+                hint="Run `groundrail doctor`.",
             )
         return rows
+
+
+def _in_memory(model: Any) -> Any:
+    """The model with weights of its own, on no file any more.
+
+    Loaded weights are the file itself, mapped: were it overwritten in place, the model would go on
+    with other weights than those whose digest was checked, and say nothing.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+    return model
 
 
 def open_device(name: str) -> torch.device:
@@ -174,26 +192,40 @@ def load_classifier(source: str, revision: str | None) -> tuple[Any, Any]:
     Raises:
         ModelUnavailable: If it cannot be loaded, wants code from the hub, or lacks weights.
     """
+    # First, because it is what says that a model wants to run code.
+    config = _config_of(source, revision)
     try:
-        # First, because it is what says that a model wants to run code.
-        config = transformers.AutoConfig.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
-        model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=config,
-            revision=revision,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _no_bars():
+            model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+                source,
+                config=config,
+                revision=revision,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told in the report, and refused below
+            )
     except Exception as exc:
         # From deep inside come OSError, ValueError, KeyError, RuntimeError and others.
-        raise _unloadable(source, exc) from exc
-    _require_weights(source, report)
+        raise unloadable(source, exc, memory=_out_of_memory(exc)) from exc
+    require_weights(source, report)
+    _require_own_tokenizer(source, tokenizer, model)
     return tokenizer, model
+
+
+def _config_of(source: str, revision: str | None) -> Any:
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except Exception as exc:
+        raise unloadable(source, exc, memory=_out_of_memory(exc)) from exc
+    if "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {}):
+        # Where it knows the family, transformers runs its own code in the place of theirs.
+        raise wants_code(source)
+    return config
 
 
 def load_head(folder: Path, head: Head) -> Any:
@@ -208,12 +240,17 @@ def load_head(folder: Path, head: Head) -> Any:
         Head.TOKENS: transformers.AutoModelForTokenClassification,
     }
     try:
-        model, report = kinds[head].from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
+        with _no_bars():
+            model, report = kinds[head].from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told in the report, and refused below
+            )
     except Exception as exc:
-        raise _unloadable(str(folder), exc) from exc
-    _require_weights(str(folder), report)
+        raise unloadable(str(folder), exc, memory=_out_of_memory(exc)) from exc
+    require_weights(str(folder), report)
     return model
 
 
@@ -247,7 +284,7 @@ def load_t5_token_classifier(
             model = transformers.T5ForTokenClassification(config)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     except Exception as exc:
-        raise _unloadable(name, exc) from exc
+        raise unloadable(name, exc, memory=_out_of_memory(exc)) from exc
     if missing or unexpected:
         raise ModelUnavailable(
             f"The weights {name} are not those of a T5 token classifier: {len(missing)} are missing"
@@ -269,35 +306,50 @@ def folder_digest(folder: Path) -> str:
     return f"sha256:{digest.hexdigest()[:48]}"
 
 
-def _require_weights(source: str, report: dict[str, Any]) -> None:
-    missing = sorted(report.get("missing_keys", ()))
-    if missing:
-        # transformers fills them with random numbers and only warns.
+def require_rows(source: str, model: Any, highest: int) -> None:
+    """See that the model has a vector for every token its tokenizer can name.
+
+    Args:
+        source: For the message.
+        model: A loaded network.
+        highest: The largest token id of the tokenizer's vocabulary.
+
+    Raises:
+        ModelUnavailable: If not: on a CPU such a token is an error in the middle of scoring, on a
+            GPU it breaks the device for the whole process.
+    """
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if highest >= rows:
         raise ModelUnavailable(
-            f"The model {source!r} lacks {len(missing)} weights, among them {missing[0]}."
-            " It was not used.",
-            hint="It was never trained as a classifier, or its file is incomplete.",
+            f"The tokenizer of {source!r} names tokens up to {highest}, but the model knows"
+            f" {rows}. It was not used.",
+            hint="Tokenizer and weights belong to different models: fetch both again.",
         )
 
 
-def _unloadable(source: str, exc: Exception) -> ModelUnavailable:
-    if "trust_remote_code" in str(exc):
-        return ModelUnavailable(
-            f"The model {source!r} wants to run code from the hub (trust_remote_code), which"
-            " groundrail never does. It was not used.",
-            hint="For Vectara's HHEM use the preset 'hhem-2.1-open', which needs none of it.",
+def _require_own_tokenizer(source: str, tokenizer: Any, model: Any) -> None:
+    """Refuse a tokenizer of another model, and one made up where its files are missing."""
+    require_rows(source, model, max(tokenizer.get_vocab().values(), default=-1))
+    ids = tokenizer(_PLAIN, add_special_tokens=False)["input_ids"]
+    if not set(ids) - {tokenizer.unk_token_id}:
+        raise ModelUnavailable(
+            f"The tokenizer of {source!r} knows no word of a plain sentence. It was not used.",
+            hint="Its files are missing, empty or another model's: fetch the model again, with"
+            " tokenizer.json.",
         )
-    if _out_of_memory(exc):
-        return ModelUnavailable(
-            f"There is not enough memory for the model {source!r} ({type(exc).__name__})."
-            " It was not used.",
-            hint=_TOO_BIG,
-        )
-    return ModelUnavailable(
-        f"transformers cannot load the model {source!r} ({type(exc).__name__}). It was not used.",
-        hint="Check the name, the revision and the network, or that the folder holds config.json,"
-        " tokenizer and weights, whole. Models that need code from the hub are not run.",
-    )
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Progress bars of transformers, put back afterwards as the application had them."""
+    if not bars.is_progress_bar_enabled():
+        yield
+        return
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
 
 
 def _out_of_memory(exc: BaseException) -> bool:

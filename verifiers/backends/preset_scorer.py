@@ -7,7 +7,6 @@ contradiction is 0: nothing is known of it, so such a model never makes a claim 
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from verifiers.backends.config import longest_input
@@ -17,12 +16,13 @@ from verifiers.backends.network import (
     load_head,
     load_t5_token_classifier,
     open_device,
+    require_rows,
 )
 from verifiers.backends.presets import Head, find_preset
 from verifiers.backends.spans import merged
 from verifiers.backends.template import TemplateTokenizer
 from verifiers.backends.tokenizer import PairTokenizer
-from verifiers.errors import BackendFailed, InputTooLong, LabelsUnmapped, ModelUnavailable
+from verifiers.errors import InputTooLong, LabelsUnmapped, ModelUnavailable
 from verifiers.types import ModelInfo, NLIProbs
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class PresetScorer:
                 f" {len(preset.roles)}. It was not used.",
                 hint=f"Run: groundrail models fetch {preset.name} --force",
             )
+        require_rows(preset.name, model, pairs.highest)
         pad = network_config.get("pad_token_id")
         self._network = Network(model, device, pad_id=pad if isinstance(pad, int) else pairs.pad_id)
         self._info = ModelInfo(
@@ -193,8 +194,6 @@ class SpanPresetScorer(PresetScorer):
         for item, own in zip(encoded, rows, strict=True):
             tokens = []
             for place, span in zip(item.places, item.spans, strict=True):
-                if not all(map(math.isfinite, own[place])):
-                    raise BackendFailed("The model answered what is no number. Nothing was scored.")
                 tokens.append((span, self._columns.from_logits(own[place])))
             found.append(tokens)
         return found

@@ -67,6 +67,11 @@ class PairTokenizer:
         found = next((number for number in known if number is not None), 0)
         self.pad_id: int = padding["pad_id"] if padding else found
 
+    @property
+    def highest(self) -> int:
+        """The largest token id of the vocabulary, added tokens included; -1 without tokens."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
     @classmethod
     def load(cls, path: Path) -> tuple[Self, bytes]:
         """Read a ``tokenizer.json``; the tokenizer and the file's content.
