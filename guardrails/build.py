@@ -251,6 +251,8 @@ def model_spec(settings: Settings) -> ModelSpec:
         backend=model.backend,
         revision=model.revision,
         device=model.device,
+        form=model.form,
+        early_exit=model.early_exit,
         threads=model.threads,
         url=model.url,
         timeout=model.timeout,

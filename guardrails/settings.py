@@ -56,6 +56,8 @@ class ModelSettings(_Section):
     backend: Literal["auto", "onnx", "torch", "tei", "vllm", "kserve"] = "auto"
     revision: str | None = None
     device: str = "cpu"
+    form: Literal["auto", "fp32", "int8"] = "auto"
+    early_exit: bool = True
     threads: _Positive | None = None
     url: str | None = None
     timeout: Annotated[float, Field(gt=0)] = 30.0

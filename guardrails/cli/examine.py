@@ -263,6 +263,8 @@ def _model(settings: Settings, *, speed: bool) -> Iterator[Finding]:
             f"ready in {time.perf_counter() - started:.1f} s, canaries passed",
             data={"name": info.name, "revision": info.revision, "backend": info.backend},
         )
+        if info.backend == "onnx":
+            yield _form(info.form, asked=settings.model.form)
         calibrated = info.calibration != "none"
         yield Finding(
             "model",
@@ -278,6 +280,25 @@ def _model(settings: Settings, *, speed: bool) -> Iterator[Finding]:
             yield _speed(scorer)
     finally:
         scorer.close()
+
+
+def _form(form: str, *, asked: str) -> Finding:
+    """Which arithmetic runs, and why that one."""
+    from verifiers.backends.cpu import int8_advice
+
+    kind, advice = form.partition("/")[0], int8_advice()
+    if asked != "auto":
+        why = "as `model.form` says"
+    elif advice.int8 and kind == "fp32":
+        why = "the model's one form on this device"
+    else:
+        why = advice.why
+    return Finding(
+        "model",
+        Level.OK,
+        f"computes in {kind}: {why}",
+        data={"form": form, "asked": asked, "int8_is_faster": advice.int8, "why": why},
+    )
 
 
 def _speed(scorer: PairScorer) -> Finding:

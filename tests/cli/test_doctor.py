@@ -58,6 +58,7 @@ def test_a_sound_installation_has_no_failure(capsys: pytest.CaptureFixture[str])
     text = " ".join(finding["message"] for finding in told["findings"])
     for part in (
         "canaries passed",
+        "computes in",
         "labels in the order",
         "pairs of",
         "onnxruntime",

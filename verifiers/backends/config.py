@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,21 @@ _OFFSET_FAMILIES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class ExitRule:
+    """When a model with an exit head answers from its middle.
+
+    Attributes:
+        layer: Layers below the head.
+        temperature: Divides the head's logits.
+        confidence: A pair leaves when its largest calibrated probability is at least this.
+    """
+
+    layer: int
+    temperature: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What a config says.
 
@@ -31,6 +47,7 @@ class ModelConfig:
         calibration: Id of the calibration, or ``none``.
         digests: SHA-256 by file name, where the config names them; ``*`` for the weights.
         name: The model's own name, or None.
+        exit: When the model may answer from its middle; None for never.
     """
 
     id2label: dict[str, str]
@@ -40,6 +57,7 @@ class ModelConfig:
     calibration: str
     name: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    exit: ExitRule | None = None
 
     def check_digest(self, file: str, actual: str) -> None:
         """Compare a file with what the config says of it, if it does.
@@ -88,6 +106,7 @@ def read_config(path: Path, *, max_tokens: int | None = None) -> ModelConfig:
         calibration=calibration,
         name=raw["name"] if isinstance(raw.get("name"), str) else None,
         digests=_digests(path, raw),
+        exit=_exit(path, raw.get("exit")),
     )
 
 
@@ -138,6 +157,28 @@ def read_calibration(path: Path | str, raw: object) -> tuple[float, str]:
         raise _broken(path, "`calibration.temperature` is no positive number")
     label = f"temperature={float(temperature)!r}"
     return float(temperature), f"{raw['id']};{label}" if raw.get("id") else label
+
+
+def _exit(path: Path, raw: object) -> ExitRule | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        raise _broken(path, "`exit` is no object")
+    layer = raw.get("layer")
+    if not isinstance(layer, int) or isinstance(layer, bool) or layer < 1:
+        raise _broken(path, "`exit.layer` is no positive whole number")
+    return ExitRule(
+        layer,
+        temperature=_positive(path, raw, "temperature", most=sys.float_info.max),
+        confidence=_positive(path, raw, "confidence", most=1.0),
+    )
+
+
+def _positive(path: Path, raw: Mapping[str, Any], key: str, *, most: float) -> float:
+    value = raw.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= most:
+        raise _broken(path, f"`exit.{key}` is missing or out of range")
+    return float(value)
 
 
 def _digests(path: Path, raw: Mapping[str, Any]) -> dict[str, str]:

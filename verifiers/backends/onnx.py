@@ -2,18 +2,21 @@
 
 A model is a folder: ``model.onnx`` (or the only ``.onnx`` file in it), ``tokenizer.json`` and
 ``config.json``. Of the config this reads ``id2label``, ``max_length``, and, where present,
-``calibration`` (``{"temperature": t}``) and ``sha256`` (of the weights, or by file name; also as
-``weights.sha256``).
-Weights stored as float16 are folded to float32 once, at load.
+``calibration`` (``{"temperature": t}``), ``exit`` (``{"layer": n, "temperature": t, "confidence":
+c}``) and ``sha256`` (of the weights, or by file name; also as ``weights.sha256``).
+Weights stored as float16 or int8 are widened to float32 once, at load. Beside ``model.onnx`` there
+may be ``model.int8.onnx``, the same network in integer arithmetic; see
+:func:`verifiers.backends.onnx_files.locate` for which of them runs.
+
+A graph with an exit head has the optional inputs ``exit_at`` and ``exit_temperature`` and the
+outputs ``logits``, ``exit_logits`` and ``exited``; :mod:`verifiers.training.bert_graph` has more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +26,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - read when 
 
 import onnxruntime as ort
 
-from verifiers.backends.config import ModelConfig, read_config
+from verifiers.backends.config import read_config
 from verifiers.backends.labels import read_columns
+from verifiers.backends.onnx_files import content_digest, locate
 from verifiers.backends.spec import BUNDLED
 from verifiers.backends.threads import default_threads
 from verifiers.backends.tokenizer import PairTokenizer
@@ -33,14 +37,27 @@ from verifiers.types import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from verifiers.backends.config import ExitRule
     from verifiers.backends.spec import ModelSpec
     from verifiers.types import NLIProbs, Pair
 
-# The one of the models in the package that `bundled` means.
-_BUNDLED_NAME = "nli-minilm-l6-v1"
-_REINSTALL = "Install groundrail again; the model is part of the package."
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_EXIT_INPUTS = frozenset({"exit_at", "exit_temperature"})
+_EXIT_OUTPUTS = ("exit_logits", "exited")
+
+
+class Heads(NamedTuple):
+    """Raw outputs of both ends of a network, one row a pair.
+
+    ``early`` is of the exit head, None where there is none.
+    """
+
+    full: list[list[float]]
+    early: list[list[float]] | None
 
 
 class OnnxScorer:
@@ -54,35 +71,43 @@ class OnnxScorer:
                 device is not there.
             LabelsUnmapped: If the labels cannot be told apart.
         """
-        folder, weights = _locate(spec)
-        config = read_config(folder / "config.json", max_tokens=spec.max_tokens)
+        found = locate(spec)
+        config = read_config(found.folder / "config.json", max_tokens=spec.max_tokens)
         self._columns = read_columns(config.id2label, override=spec.labels)
         self._temperature = config.temperature
-        self._tokenizer, content = PairTokenizer.load(folder / "tokenizer.json")
-        digest = _digest(weights, config)
+        self._tokenizer, content = PairTokenizer.load(found.folder / "tokenizer.json")
+        digest = content_digest(found, config)
         tokenizer_digest = hashlib.sha256(content).hexdigest()
         config.check_digest("tokenizer.json", tokenizer_digest)
         revision = f"sha256:{digest[:32]}.{tokenizer_digest[:16]}"
         if spec.revision is not None and not revision.startswith(spec.revision):
             raise ModelUnavailable(
-                f"The model in {folder} is {revision}, but {spec.revision} is pinned."
+                f"The model in {found.folder} is {revision}, but {spec.revision} is pinned."
                 " It was not used.",
                 hint="Put the pinned files there, or change `revision`.",
             )
-        self._session: Any = _session(weights, spec)
+        self._session: Any = _session(found.graph, spec)
         self._inputs = tuple(node.name for node in self._session.get_inputs())
-        self._check_graph(weights)
+        self._exit = config.exit if spec.early_exit else None
+        self._check_graph(found.graph, config.exit)
         self._pad_id = config.pad_id
-        provider = self._session.get_providers()[0]
+        form = f"{found.form}/{self._session.get_providers()[0]}"
+        if self._exit is not None:
+            form += (
+                f", exit after {self._exit.layer} at {self._exit.confidence!r}"
+                f" (temperature {self._exit.temperature!r})"
+            )
         self._info = ModelInfo(
-            name=config.name or (folder.name if spec.model == BUNDLED else spec.model),
+            name=config.name or (found.folder.name if spec.model == BUNDLED else spec.model),
             revision=revision,
             backend="onnx",
             max_tokens=config.max_tokens,
             calibration=config.calibration,
-            form=f"fp32/{provider}",
+            form=form,
             labels=self._columns.labels,
         )
+        self.exited = 0
+        """How many of the pairs scored so far were answered by the exit head."""
 
     @property
     def info(self) -> ModelInfo:
@@ -106,6 +131,37 @@ class OnnxScorer:
         """
         if not pairs:
             return []
+        feed = self._feed(pairs)
+        rule = self._exit
+        if rule is None:
+            (logits,) = self._run(feed, ["logits"])
+            return [self._columns.from_logits(row, temperature=self._temperature) for row in logits]
+        feed["exit_at"] = np.array(rule.confidence, dtype=np.float32)
+        feed["exit_temperature"] = np.array(rule.temperature, dtype=np.float32)
+        logits, left = self._run(feed, ["logits", "exited"])
+        self.exited += sum(left)
+        return [
+            self._columns.from_logits(
+                row, temperature=rule.temperature if early else self._temperature
+            )
+            for row, early in zip(logits, left, strict=True)
+        ]
+
+    def heads(self, pairs: Sequence[Pair]) -> Heads:
+        """Both ends' raw outputs for one batch in which no pair leaves early. For measuring.
+
+        Raises:
+            InputTooLong: As :meth:`score`.
+            BackendFailed: As :meth:`score`.
+        """
+        if not pairs:
+            return Heads([], [] if self._has_exit else None)
+        names = ["logits", "exit_logits"] if self._has_exit else ["logits"]
+        full, *early = self._run(self._feed(pairs), names)
+        return Heads(full, early[0] if early else None)
+
+    def _feed(self, pairs: Sequence[Pair]) -> dict[str, NDArray[Any]]:
+        """The arrays of one batch, padded to its longest pair."""
         encoded = self._tokenizer.encode(pairs)
         longest = max(len(item.ids) for item in encoded)
         if longest > self._info.max_tokens:
@@ -124,30 +180,40 @@ class OnnxScorer:
             feed["input_ids"][row, :length] = item.ids
             feed["attention_mask"][row, :length] = 1
             feed["token_type_ids"][row, :length] = item.type_ids
+        return {name: feed[name] for name in self._inputs}
+
+    def _run(self, feed: dict[str, NDArray[Any]], names: list[str]) -> list[Any]:
+        """The named outputs, as lists with one row a pair; the first stands for the logits."""
+        rows, longest = feed["input_ids"].shape
         try:
-            output = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
+            found = self._session.run([self._outputs.get(name, name) for name in names], feed)
         except Exception as exc:
             # onnxruntime's errors share no base class; none of them may pass for a score.
             raise BackendFailed(
-                f"ONNX Runtime failed on a batch of {len(pairs)} x {longest} tokens"
+                f"ONNX Runtime failed on a batch of {rows} x {longest} tokens"
                 f" ({type(exc).__name__}). Nothing was scored.",
                 hint="If it ran out of memory, lower the batch budget.",
             ) from exc
-        if output.shape != (len(pairs), len(self._columns.roles)):
+        if found[0].shape != (rows, len(self._columns.roles)):
             raise BackendFailed(
-                f"The model answered in the shape {tuple(output.shape)}, not"
-                f" {(len(pairs), len(self._columns.roles))}. Nothing was scored.",
+                f"The model answered in the shape {tuple(found[0].shape)}, not"
+                f" {(rows, len(self._columns.roles))}. Nothing was scored.",
                 hint="It is no sequence-classification model with these labels.",
             )
-        rows: list[list[float]] = output.astype(np.float64).tolist()
-        return [self._columns.from_logits(row, temperature=self._temperature) for row in rows]
+        return [array.tolist() for array in found]
 
     def close(self) -> None:
         """Let go of the session's memory."""
         self._session = None
 
-    def _check_graph(self, weights: Path) -> None:
+    def _check_graph(self, weights: Path, rule: ExitRule | None) -> None:
         outputs = self._session.get_outputs()
+        # Whatever the exporter called it, the first output is the logits.
+        self._outputs = {"logits": outputs[0].name} if outputs else {}
+        optional = {node.name for node in self._session.get_overridable_initializers()}
+        self._has_exit = optional >= _EXIT_INPUTS and {node.name for node in outputs} >= set(
+            _EXIT_OUTPUTS
+        )
         unknown = sorted(set(self._inputs) - _INPUTS)
         if unknown or "input_ids" not in self._inputs or not outputs:
             raise ModelUnavailable(
@@ -156,6 +222,12 @@ class OnnxScorer:
                 hint="Export a sequence-classification model with the inputs input_ids,"
                 " attention_mask and, where it has them, token_type_ids.",
             )
+        if rule is not None and not self._has_exit:
+            raise ModelUnavailable(
+                f"config.json says when the model may answer from its middle, but {weights.name}"
+                " has no exit head. It was not used.",
+                hint="Weights and config.json belong to different models: fetch both again.",
+            )
         width = outputs[0].shape[-1] if outputs[0].shape else None
         if isinstance(width, int) and width != len(self._columns.roles):
             raise ModelUnavailable(
@@ -163,51 +235,6 @@ class OnnxScorer:
                 f" {len(self._columns.roles)}. It was not used.",
                 hint="Weights and config.json belong to different models, or `labels` is wrong.",
             )
-
-
-def _locate(spec: ModelSpec) -> tuple[Path, Path]:
-    """The folder of the model and its weights file."""
-    if spec.model == BUNDLED:
-        return _bundled()
-    path = Path(spec.model).expanduser()
-    if path.suffix == ".onnx" and path.is_file():
-        return path.parent, path
-    if not path.is_dir():
-        raise ModelUnavailable(
-            f"There is no ONNX model at {spec.model!r}.",
-            hint="Give the folder that holds model.onnx, tokenizer.json and config.json.",
-        )
-    for candidate in (path / "model.onnx", path / "onnx" / "model.onnx"):
-        if candidate.is_file():
-            return path, candidate
-    found = sorted(path.glob("*.onnx"))
-    if len(found) == 1:
-        return path, found[0]
-    raise ModelUnavailable(
-        f"The folder {spec.model!r} holds {'several .onnx files' if found else 'no .onnx file'}.",
-        hint="Name the file itself." if found else "Export the model first, or use backend: torch.",
-    )
-
-
-def _bundled() -> tuple[Path, Path]:
-    weights = Path(str(files("verifiers") / "models")) / _BUNDLED_NAME / "model.onnx"
-    if not weights.is_file():
-        raise ModelUnavailable("The bundled model is not there.", hint=_REINSTALL)
-    return weights.parent, weights
-
-
-def _digest(weights: Path, config: ModelConfig) -> str:
-    """SHA-256 of the weights, checked against the config."""
-    try:
-        with weights.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as exc:
-        raise ModelUnavailable(
-            f"Cannot read {weights}: {exc.strerror or type(exc).__name__}.",
-            hint="Check that the file is there and may be read.",
-        ) from exc
-    config.check_digest(weights.name, digest)
-    return digest
 
 
 def _session(weights: Path, spec: ModelSpec) -> Any:
@@ -228,8 +255,9 @@ def _session(weights: Path, spec: ModelSpec) -> Any:
         raise ModelUnavailable(
             f"ONNX Runtime {ort.__version__} cannot load {weights.name}"
             f" ({type(exc).__name__}). It was not used.",
-            hint="The file is truncated or corrupt, or uses operators newer than this"
-            " onnxruntime: fetch it again, or upgrade onnxruntime.",
+            hint="The file, or one beside it that holds its weights, is missing, truncated or"
+            " corrupt, or uses operators newer than this onnxruntime: fetch the whole folder again,"
+            " or upgrade onnxruntime.",
         ) from exc
     name = provider if isinstance(provider, str) else provider[0]
     if session.get_providers()[0] != name:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Backend = Literal["auto", "onnx", "torch", "tei", "vllm", "kserve"]
+Form = Literal["auto", "fp32", "int8"]
 
 BUNDLED = "bundled"
 
@@ -22,6 +23,11 @@ class ModelSpec:
         revision: Pins the model. For torch a commit, tag or branch of the hub; for the others it
             is compared with what is found, and another one is refused.
         device: ``cpu``, ``cuda`` or ``cuda:N``. Never falls back in silence.
+        form: The arithmetic of an ONNX model that comes in two forms, as the bundled one does.
+            ``auto`` takes ``int8`` where the CPU is made for it (:mod:`verifiers.backends.cpu`),
+            else ``fp32``. Other backends and models compute in ``fp32`` and refuse ``int8``.
+        early_exit: Whether a model with an exit head may answer from its middle where it is sure
+            (as its config says). Models without one take no notice.
         threads: CPU threads for one batch; None for the physical cores this process may use, at
             most 4.
         url: Where the remote server is, such as ``http://127.0.0.1:8080``.
@@ -46,6 +52,8 @@ class ModelSpec:
     backend: Backend = "auto"
     revision: str | None = None
     device: str = "cpu"
+    form: Form = "auto"
+    early_exit: bool = True
     threads: int | None = None
     url: str | None = None
     timeout: float = 30.0

@@ -221,6 +221,6 @@ def _leave(g: Graph, x: str, mask: str) -> tuple[str, str, str]:
     steps = g.op("Range", one, g.op("Add", length, one), one)
     ends = g.op("Reshape", g.op("Mul", kept, steps), g.const("flat", np.array([-1], np.int64)))
     ends = g.op("Concat", ends, g.const("slice_to", np.array([1], np.int64)), axis=0)
-    end = g.op("ReduceMax", ends, axes=[0], keepdims=1)
+    end = g.op("ReduceMax", ends, axes=[0], keepdims=1, name="stayed_length")
     x = _slice(g, g.op("Gather", x, places, axis=0), end, 1)
     return x, _slice(g, g.op("Gather", mask, places, axis=0), end, 3), places

@@ -79,7 +79,11 @@ class Graph:
     """Collects nodes and weights; every method returns the name of the tensor it made."""
 
     def __init__(
-        self, weights: Weights, storage: Storage, compute: Compute = "fp32", blob: Blob | None = None
+        self,
+        weights: Weights,
+        storage: Storage,
+        compute: Compute = "fp32",
+        blob: Blob | None = None,
     ) -> None:
         """Begin an empty graph.
 

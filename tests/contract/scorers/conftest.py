@@ -122,6 +122,40 @@ def tiny_onnx(word_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def tiny_forms(word_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that our exporter wrote: int8 weights, two graphs, an exit after two of three layers.
+
+    Which of the contract's pairs leave early depends on their texts alone.
+    """
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from verifiers.training import model
+    from verifiers.training.export import export
+
+    config = {
+        "model_type": "bert",
+        "vocab_size": len(vocabulary()),
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+        "id2label": dict(enumerate(LABELS)),
+        "exit_layer": 2,
+    }
+    network = model.build(config, seed=2)
+    weights = {n: p * (8 if p.ndim > 1 else 1) for n, p in network.named_parameters()}
+    folder = tmp_path_factory.mktemp("forms")
+    model.save(weights, config, word_tokenizer / "tokenizer.json", folder / "start")
+    rule = {"layer": 2, "temperature": 1.0, "confidence": 0.65}
+    export(folder / "start", folder / "forms", storage="int8", extra={"exit": rule})
+    return folder / "forms"
+
+
+@pytest.fixture(scope="session")
 def tiny_torch(
     word_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:

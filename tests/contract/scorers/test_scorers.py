@@ -33,7 +33,8 @@ PAIRS = (
     Pair("one two", "three"),
 )
 WEIGHTLESS = ["scripted", "tei", "vllm-template", "vllm-ids", "kserve-ids", "kserve-texts"]
-MODELS = ["onnx-tiny", "onnx-bundled", "torch-bert", "torch-roberta", "torch-deberta-v2"]
+FORMS = ["onnx-exit@fp32", "onnx-exit@int8"]
+MODELS = ["onnx-tiny", "onnx-bundled", *FORMS, "torch-bert", "torch-roberta", "torch-deberta-v2"]
 ON_GPU = ["torch-bert@cuda", "preset-minicheck-flan-t5@cuda", "preset-lettucedetect-base@cuda"]
 EVERY = [*WEIGHTLESS, *MODELS, *(f"preset-{name}" for name in PRESETS), *ON_GPU]
 
@@ -83,6 +84,10 @@ def make(
                 return ModelSpec(model=str(folder), canaries=False)
             if name == "onnx-bundled":
                 return ModelSpec()
+            if name in FORMS:
+                folder = request.getfixturevalue("tiny_forms")
+                form = "fp32" if name.endswith("fp32") else "int8"
+                return ModelSpec(model=str(folder), form=form, canaries=False)
             name, _, device = name.partition("@")
             device = device or "cpu"
             if device != "cpu" and not pytest.importorskip("torch").cuda.is_available():
@@ -293,3 +298,13 @@ def test_auto_chooses_by_what_is_there(tiny_onnx, tmp_path) -> None:
         with pytest.raises(ModelUnavailable) as caught:
             choose_backend(spec)
         assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_some_of_the_pairs_leave_early(make, name: str) -> None:
+    """The contract holds for a batch of which a part answers from the network's middle."""
+    scorer = make(name)()
+    scorer.score(PAIRS)
+    assert 0 < scorer.exited < len(PAIRS)
+    assert "exit after 2" in scorer.info.form
+    scorer.close()

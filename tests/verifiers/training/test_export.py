@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 from verifiers.errors import MissingExtra  # noqa: E402
 from verifiers.training import evaluate, model  # noqa: E402
 from verifiers.training.data import load_pairs  # noqa: E402
-from verifiers.training.export import describe, export, quantize  # noqa: E402
+from verifiers.training.export import describe, export  # noqa: E402
 from verifiers.training.files import file_digest, require  # noqa: E402
 
 
@@ -104,17 +104,6 @@ def test_exporting_twice_gives_the_same_bytes(tiny_start, tmp_path):
     """The digest in a model card can be made again."""
     digests = {export(tiny_start, tmp_path / "same")["sha256"]["model.onnx"] for _ in range(2)}
     assert len(digests) == 1
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_int8_is_near(tiny_start, tmp_path, arrays):
-    """The quantised form ranks rows much as the float form does."""
-    export(tiny_start, tmp_path / "m", storage="float32")
-    (tmp_path / "q").mkdir()
-    quantize(tmp_path / "m" / "model.onnx", tmp_path / "q" / "model.onnx")
-    exact = evaluate.onnx_forward(tmp_path / "m")(arrays)
-    near = evaluate.onnx_forward(tmp_path / "q")(arrays)
-    assert np.abs(exact - near).max() < 0.2
 
 
 def test_a_missing_library_names_the_extra():
