@@ -41,7 +41,14 @@ def load_scorer(spec: ModelSpec) -> PairScorer:
         Overloaded: If its server is busy.
         MissingExtra: If the backend's library is not installed.
     """
-    load = _LOADERS[choose_backend(spec)]
+    backend = choose_backend(spec)
+    if spec.form == "int8" and backend != "onnx":
+        raise ModelUnavailable(
+            f"The form int8 was asked for, which the backend {backend!r} does not have."
+            " The model was not used.",
+            hint="Leave `form` at auto, or name an ONNX model that comes in int8.",
+        )
+    load = _LOADERS[backend]
     try:
         scorer = load(spec)
         if spec.canaries:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from guardrails.cli.examine import _form
-from verifiers.backends import ModelSpec
+from verifiers.backends import ModelSpec, load_scorer
 from verifiers.backends.cpu import Advice, int8_advice
 from verifiers.backends.onnx_files import locate
+from verifiers.errors import ModelUnavailable
 
 YES, NO = Advice(int8=True, why="it can"), Advice(int8=False, why="it cannot")
 XEON = "processor : 0\nflags\t\t: fpu sse2 avx2 avx512f avx512_vnni\n\nprocessor : 1\nflags : fpu\n"
@@ -66,6 +67,12 @@ def test_which_graph_runs(
     assert found.form == runs
     assert found.graph.name == {"fp32": "model.onnx", "int8": "model.int8.onnx"}[runs]
     assert len(found.graphs) == 2
+
+
+def test_other_backends_have_no_int8() -> None:
+    """It is refused and not passed over."""
+    with pytest.raises(ModelUnavailable, match="int8 was asked for"):
+        load_scorer(ModelSpec(backend="tei", url="http://127.0.0.1:1", form="int8"))
 
 
 @pytest.mark.parametrize(
