@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,13 +14,14 @@ from verifiers.bench.metrics import (
     auroc,
     balanced_accuracy,
     best_threshold,
-    bootstrap,
+    bin_places,
     calibration_error,
+    equal_say,
     f1_unsupported,
-    paired_difference,
     reliability,
     span_counts,
     span_f1,
+    wilson,
 )
 from verifiers.types import Span
 
@@ -90,26 +90,43 @@ def test_reliability_bins_hold_every_item_once(data) -> None:
     assert sum(row.observed * row.size for row in rows) == pytest.approx(labels.sum())
 
 
-def test_an_interval_holds_its_value_and_shrinks_with_more_items() -> None:
-    """Wider for fewer items; the same for the same seed."""
-    rng = np.random.default_rng(2)
-
-    def width(n: int) -> float:
-        labels = rng.uniform(size=n) < 0.5
-        scores = np.where(labels, 0.6, 0.4) + rng.normal(scale=0.2, size=n)
-        interval = bootstrap(auroc, scores, labels, resamples=200)
-        assert interval.low <= interval.value <= interval.high
-        assert interval == bootstrap(auroc, scores, labels, resamples=200)
-        return interval.high - interval.low
-
-    assert width(2000) < width(100)
+@given(SCORED, st.lists(st.integers(1, 3), min_size=40, max_size=40))
+def test_a_weight_is_worth_as_many_items(data, weights) -> None:
+    """The threshold for weighted items is the one for each item repeated that often."""
+    scores, labels = data
+    times = np.array(weights[: len(scores)])
+    weighted = best_threshold(scores, labels, times.astype(float))
+    assert weighted == best_threshold(np.repeat(scores, times), np.repeat(labels, times))
 
 
-def test_a_system_does_not_differ_from_itself() -> None:
-    """Resampled together, equal systems differ by exactly nothing."""
-    scores, labels = np.array([0.1, 0.7, 0.4, 0.9]), np.array([False, True, True, False])
-    at = partial(balanced_accuracy, threshold=0.5)
-    assert paired_difference(at, scores, at, scores, labels, resamples=50) == (0.0, 0.0, 0.0)
+def test_an_equal_say_makes_a_small_set_as_heavy_as_a_large_one() -> None:
+    """Pooled, the large set decides; with an equal say, the mean over sets does."""
+    # Ninety items that are best cut at 0.2, and ten that are best cut at 0.8.
+    scores = np.array([0.1] * 45 + [0.3] * 45 + [0.7] * 5 + [0.9] * 5)
+    labels = np.array([False] * 45 + [True] * 45 + [False] * 5 + [True] * 5)
+    groups = ["large"] * 90 + ["small"] * 10
+    assert best_threshold(scores, labels) == pytest.approx(0.2)
+    weights = equal_say(groups, labels)
+    assert weights[:90].sum() == pytest.approx(weights[90:].sum())
+    assert weights[labels].sum() == pytest.approx(weights[~labels].sum())
+    # A set of one class only says nothing.
+    assert not equal_say(["a", "b", "b"], np.array([True, True, False]))[0]
+    assert equal_say(["a"], np.array([True])).tolist() == [1.0]
+
+
+def test_few_items_are_put_into_few_bins() -> None:
+    """A bin holds some twenty items, so that its share is no accident; at most fifteen bins."""
+    scores = np.linspace(0, 1, 100)
+    assert len(np.unique(bin_places(scores))) == 5
+    assert len(np.unique(bin_places(np.linspace(0, 1, 10_000)))) == 15
+    assert len(bin_places(np.zeros(0))) == 0
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    """Against worked values; inside [0, 1] at the ends, the whole range without items."""
+    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(0.0, 0) == (0.0, 1.0)
 
 
 def test_span_f1_counts_characters_once() -> None:

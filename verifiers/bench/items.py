@@ -1,8 +1,9 @@
 """Labelled items to measure a verifier on, read from JSONL.
 
 One object a line, plain or gzipped. The keys are those of the common grounding sets; other names
-are mapped: ``{"claim": "response", "source": "context"}``. Nothing is guessed: a line that cannot
-be read is an error that names the file, the line and the key.
+and other labels are mapped: ``{"claim": "response", "source": "context"}``, ``{"good": True}``.
+Nothing is guessed: a line that cannot be read is an error that names the file, the line and the
+key, and says how to map it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import random
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from verifiers.errors import BenchDataInvalid
 from verifiers.types import Span
@@ -23,20 +26,48 @@ if TYPE_CHECKING:
 
 Granularity = Literal["claim", "answer"]
 
-_SUPPORTED = frozenset({"supported", "entailment", "true", "1", "consistent", "attributable"})
+KEYS = ("id", "dataset", "source", "claim", "question", "granularity", "label", "spans")
+
+_SUPPORTED = frozenset(
+    {
+        "supported",
+        "supports",
+        "entailment",
+        "entailed",
+        "true",
+        "1",
+        "yes",
+        "consistent",
+        "attributable",
+        "grounded",
+        "faithful",
+        "factual",
+    }
+)
 _UNSUPPORTED = frozenset(
     {
         "unsupported",
+        "not supported",
+        "refutes",
+        "refuted",
+        "not enough info",
         "not_entailment",
         "neutral",
         "contradiction",
+        "contradicted",
         "false",
         "0",
+        "no",
         "inconsistent",
         "hallucinated",
+        "hallucination",
         "not attributable",
+        "ungrounded",
+        "unfaithful",
+        "non-factual",
     }
 )
+_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,8 @@ def read_items(
     path: Path,
     *,
     columns: Mapping[str, str] | None = None,
+    labels: Mapping[str, bool] | None = None,
+    granularity: Granularity = "claim",
     limit: int | None = None,
     seed: int = 0,
 ) -> list[Item]:
@@ -81,29 +114,33 @@ def read_items(
 
     Args:
         path: JSONL, gzipped when its name ends in ``.gz``.
-        columns: Our key -> the file's key, where they differ. Ours are ``id``, ``dataset``,
-            ``source``, ``claim``, ``question``, ``granularity``, ``label``, ``spans``.
+        columns: Our key (one of ``KEYS``) -> the file's key, where they differ.
+        labels: The file's label -> whether it means supported, where we do not know it or would
+            read it otherwise. Case does not matter.
+        granularity: Of lines that do not say.
         limit: At most this many items, drawn at random with ``seed``, in file order.
         seed: Of the draw.
 
     Raises:
-        BenchDataInvalid: If the file cannot be read, a line is not an object, a key is missing
-            or a label is not known.
+        BenchDataInvalid: If the file cannot be read or holds nothing, a line is not an object, a
+            key is missing or a value is not known.
     """
-    mapping = {key: key for key in ("id", "dataset", "source", "claim", "question")}
-    mapping |= {key: key for key in ("granularity", "label", "spans")}
-    named = set(columns or ())
-    unknown = set(columns or ()) - set(mapping)
+    unknown = set(columns or ()) - set(KEYS)
     if unknown:
         raise BenchDataInvalid(
             f"the column mapping names {', '.join(sorted(unknown))}, which are no keys of ours.",
-            hint=f"Known keys: {', '.join(sorted(mapping))}.",
+            hint=f"Known keys: {', '.join(KEYS)}.",
         )
-    mapping |= columns or {}
-    name = set_name(path)
-    items = [
-        _item(_renamed(row, named, mapping), line, name, path, mapping) for line, row in _rows(path)
-    ]
+    reader = _Reader(
+        path,
+        {key: key for key in KEYS} | dict(columns or {}),
+        frozenset(columns or ()),
+        {str(label).strip().lower(): meaning for label, meaning in (labels or {}).items()},
+        granularity,
+    )
+    items = [reader.item(row, line) for line, row in _rows(path)]
+    if not items:
+        raise BenchDataInvalid(f"{path} holds no item.", hint="Give one JSON object a line.")
     if limit is not None and limit < len(items):
         kept = sorted(random.Random(seed).sample(range(len(items)), limit))  # noqa: S311
         items = [items[i] for i in kept]
@@ -119,20 +156,11 @@ def set_name(path: Path) -> str:
 _ALIASES = {"source": "premise", "claim": "hypothesis"}
 
 
-def _renamed(
-    row: Mapping[str, Any], named: set[str], mapping: Mapping[str, str]
-) -> Mapping[str, Any]:
-    extra = {
-        mapping[ours]: row[alias]
-        for ours, alias in _ALIASES.items()
-        if ours not in named and mapping[ours] not in row and alias in row
-    }
-    return {**row, **extra} if extra else row
-
-
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+        with (gzip.open if path.suffix == ".gz" else open)(
+            path, "rt", encoding="utf-8-sig"
+        ) as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
@@ -146,50 +174,100 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 if not isinstance(row, dict):
                     raise BenchDataInvalid(f"{path} line {number} is no JSON object.")
                 yield number, row
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise BenchDataInvalid(f"{path} cannot be read: {error}.") from error
 
 
-def _item(
-    row: Mapping[str, Any], line: int, name: str, path: Path, mapping: Mapping[str, str]
-) -> Item:
-    def get(key: str) -> Any:
-        return row.get(mapping[key])
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Turns the lines of one file into items."""
 
-    text, source = get("claim"), get("source")
-    if not isinstance(text, str) or not text:
-        raise BenchDataInvalid(
-            f"{path} line {line}: {mapping['claim']!r} is missing or no text.",
-            hint="Map your own column with --column claim=NAME.",
+    path: Path
+    mapping: Mapping[str, str]
+    named: frozenset[str]
+    labels: Mapping[str, bool]
+    granularity: Granularity
+
+    def item(self, row: Mapping[str, Any], line: int) -> Item:
+        where = f"{self.path} line {line}"
+        name = set_name(self.path)
+        text, source = self._get(row, "claim"), self._source(row, where)
+        if not isinstance(text, str) or not text.strip():
+            raise self._missing("claim", "missing or no text", row, where)
+        question = self._get(row, "question")
+        if question is not None and not isinstance(question, str):
+            raise BenchDataInvalid(f"{where}: {self.mapping['question']!r} is no text.")
+        return Item(
+            id=str(self._get(row, "id") or f"{name}:{line}"),
+            dataset=str(self._get(row, "dataset") or name),
+            sources=tuple(s for s in source if s.strip()),
+            text=text,
+            question=question or None,
+            granularity=self._granularity(row, where),
+            supported=self._label(row, where),
+            spans=_spans(self._get(row, "spans"), text, where),
         )
-    sources = [source] if isinstance(source, str) else source or []
-    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
-        raise BenchDataInvalid(
-            f"{path} line {line}: {mapping['source']!r} is neither a text nor a list of texts."
+
+    def _get(self, row: Mapping[str, Any], key: str) -> Any:
+        theirs = self.mapping[key]
+        if theirs not in row and key not in self.named:
+            return row.get(_ALIASES.get(key, theirs))
+        return row.get(theirs)
+
+    def _source(self, row: Mapping[str, Any], where: str) -> list[str]:
+        theirs = self.mapping["source"]
+        if theirs not in row and ("source" in self.named or _ALIASES["source"] not in row):
+            # A key that is not there is a mistake; one that is empty is an item without a source.
+            raise self._missing("source", "missing", row, where)
+        source = self._get(row, "source")
+        sources = [source] if isinstance(source, str) else source or []
+        if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
+            raise BenchDataInvalid(
+                f"{where}: {theirs!r} is neither a text nor a list of texts.",
+                hint="Give the texts alone; titles and ids are not read.",
+            )
+        return sources
+
+    def _missing(self, key: str, what: str, row: Mapping[str, Any], where: str) -> BenchDataInvalid:
+        there = sorted(row)
+        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+        return BenchDataInvalid(
+            f"{where}: {self.mapping[key]!r} is {what}.",
+            hint=f"Map your own column with --column {key}=NAME."
+            f" This line has: {', '.join(there[:_SHOWN]) or 'nothing'}{more}.",
         )
-    return Item(
-        id=str(get("id") or f"{name}:{line}"),
-        dataset=str(get("dataset") or name),
-        sources=tuple(s for s in sources if s.strip()),
-        text=text,
-        question=get("question") or None,
-        granularity="answer" if get("granularity") == "answer" else "claim",
-        supported=_label(get("label"), f"{path} line {line}", mapping["label"]),
-        spans=_spans(get("spans"), text, f"{path} line {line}"),
-    )
 
+    def _granularity(self, row: Mapping[str, Any], where: str) -> Granularity:
+        value = self._get(row, "granularity")
+        if value is None:
+            return self.granularity
+        told = str(value).strip().lower()
+        if told not in ("claim", "answer"):
+            raise BenchDataInvalid(
+                f"{where}: {self.mapping['granularity']!r} is {value!r}.",
+                hint="It is 'claim' or 'answer'; leave the key out to use --granularity.",
+            )
+        return cast("Granularity", told)
 
-def _label(value: object, where: str, key: str) -> bool:
-    label = str(value).strip().lower()
-    if label in _SUPPORTED:
-        return True
-    if label in _UNSUPPORTED:
-        return False
-    raise BenchDataInvalid(
-        f"{where}: label {value!r} in {key!r} is not known.",
-        hint=f"Supported: {', '.join(sorted(_SUPPORTED))}. "
-        f"Unsupported: {', '.join(sorted(_UNSUPPORTED))}.",
-    )
+    def _label(self, row: Mapping[str, Any], where: str) -> bool:
+        value = self._get(row, "label")
+        if value is None:
+            raise self._missing("label", "missing", row, where)
+        if isinstance(value, float) and math.isfinite(value) and value == int(value):
+            value = int(value)
+        label = str(value).strip().lower()
+        if label in self.labels:
+            return self.labels[label]
+        if label in _SUPPORTED:
+            return True
+        if label in _UNSUPPORTED:
+            return False
+        raise BenchDataInvalid(
+            f"{where}: label {value!r} in {self.mapping['label']!r} is not known.",
+            hint=f"Say what it means: --label '{value}=supported' or --label '{value}=unsupported'."
+            f" Known without: {', '.join(sorted(_SUPPORTED))};"
+            f" and {', '.join(sorted(_UNSUPPORTED))}.",
+        )
 
 
 def _spans(value: object, text: str, where: str) -> tuple[Span, ...] | None:

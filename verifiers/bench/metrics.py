@@ -1,8 +1,7 @@
-"""What a verifier's scores are worth, with intervals. Pure, on numpy arrays.
+"""What a verifier's scores are worth. Pure, on numpy arrays.
 
-Scores are probabilities of *supported*; labels are True for supported. Every interval is a
-percentile bootstrap over items (Efron 1979); differences between two verifiers are resampled on
-the same items together, which is what makes them narrow (paired bootstrap).
+Scores are probabilities of *supported*; labels are True for supported. Intervals are made in
+:mod:`verifiers.bench.resample`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -20,18 +19,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-    Metric = Callable[[Floats, Bools], float]
-
-RESAMPLES = 1000
-_LEVEL = 95.0
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % bootstrap interval; NaN where it is not defined."""
-
-    value: float
-    low: float
-    high: float
 
 
 def balanced_accuracy(scores: Floats, labels: Bools, threshold: float) -> float:
@@ -46,27 +33,50 @@ def balanced_accuracy(scores: Floats, labels: Bools, threshold: float) -> float:
     return float(((said & labels).sum() / positives + (~said & ~labels).sum() / negatives) / 2)
 
 
-def best_threshold(scores: Floats, labels: Bools) -> float:
+def best_threshold(scores: Floats, labels: Bools, weights: Floats | None = None) -> float:
     """The threshold with the highest balanced accuracy, from the scores themselves.
 
     Half-way between neighbouring scores, the lowest of equals. An optimist's figure when it is
     then used on the same items: it is reported as such.
+
+    Args:
+        scores: Float ``[items]``.
+        labels: Bool ``[items]``.
+        weights: How much each item counts, float ``[items]``; alike when not given.
     """
-    positives, negatives = int(labels.sum()), int((~labels).sum())
+    counts = np.ones(len(scores)) if weights is None else weights
+    positives, negatives = float(counts[labels].sum()), float(counts[~labels].sum())
     if not positives or not negatives:
         return 0.5
     order = np.argsort(scores, kind="stable")
-    ranked, truth = scores[order], labels[order]
+    ranked, truth, counts = scores[order], labels[order], counts[order]
     # Cutting before place i calls everything from i on supported.
-    missed = np.concatenate([[0], np.cumsum(truth)]) / positives
-    caught = np.concatenate([[0], np.cumsum(~truth)]) / negatives
+    missed = np.concatenate([[0], np.cumsum(truth * counts)]) / positives
+    caught = np.concatenate([[0], np.cumsum(~truth * counts)]) / negatives
     value = (1 - missed + caught) / 2
     cuts = np.concatenate(
         [[ranked[0]], (ranked[:-1] + ranked[1:]) / 2, [np.nextafter(ranked[-1], 2)]]
     )
     possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
     value = np.where(possible, value, -1.0)
-    return float(cuts[int(np.argmax(value))])
+    # Sums of weights differ in their last digits where they should not.
+    return float(cuts[int(np.argmax(value >= value.max() - 1e-12))])
+
+
+def equal_say(groups: Sequence[str], labels: Bools) -> Floats:
+    """Weights by which every group counts alike, and in it both classes.
+
+    A group with one class only says nothing about a threshold and weighs nothing, unless all are
+    like that: then every item weighs the same.
+    """
+    names = np.asarray(groups)
+    weights = np.zeros(len(labels))
+    for name in np.unique(names):
+        members = names == name
+        ups, downs = members & labels, members & ~labels
+        if ups.any() and downs.any():
+            weights[ups], weights[downs] = 1.0 / ups.sum(), 1.0 / downs.sum()
+    return weights if weights.any() else np.ones(len(labels))
 
 
 def auroc(scores: Floats, labels: Bools) -> float:
@@ -91,11 +101,11 @@ def f1_unsupported(scores: Floats, labels: Bools, threshold: float) -> float:
     return 2 * hits / (2 * hits + wrong + missed)
 
 
-def calibration_error(scores: Floats, labels: Bools, bins: int = 15) -> float:
+def calibration_error(scores: Floats, labels: Bools, bins: int | None = None) -> float:
     """Expected calibration error over equally filled bins (Naeini 2015; Nguyen & O'Connor 2015).
 
     The mean distance between how often a bin was right and how sure it was, weighted by its size.
-    Items with equal scores stay in one bin.
+    Items with equal scores stay in one bin. Bins as of :func:`bin_places`.
     """
     if not len(scores):
         return float("nan")
@@ -116,12 +126,9 @@ class Bin(NamedTuple):
     size: int
 
 
-def reliability(scores: Floats, labels: Bools, bins: int = 15) -> list[Bin]:
+def reliability(scores: Floats, labels: Bools, bins: int | None = None) -> list[Bin]:
     """Equally filled bins of scores with the share of supported items in each."""
-    if not len(scores):
-        return []
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)))
-    place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, max(len(edges) - 2, 0))
+    place = bin_places(scores, bins)
     rows = []
     for index in np.unique(place):
         inside = place == index
@@ -131,48 +138,36 @@ def reliability(scores: Floats, labels: Bools, bins: int = 15) -> list[Bin]:
     return rows
 
 
-def bootstrap(
-    metric: Metric, scores: Floats, labels: Bools, *, seed: int = 0, resamples: int = RESAMPLES
-) -> Interval:
-    """A metric with its interval, items resampled with replacement."""
-    value = metric(scores, labels)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        pick = rng.integers(0, len(scores), len(scores))
-        drawn.append(metric(scores[pick], labels[pick]))
-    return _interval(value, drawn)
+def wilson(share: float, size: int) -> tuple[float, float]:
+    """95 % interval of a share of ``size`` items (Wilson 1927); the whole range without items."""
+    if not size:
+        return 0.0, 1.0
+    z = 1.959964
+    middle = (share + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * (share * (1 - share) / size + (z / (2 * size)) ** 2) ** 0.5
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def paired_difference(
-    metric_a: Metric,
-    scores_a: Floats,
-    metric_b: Metric,
-    scores_b: Floats,
-    labels: Bools,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """``a - b`` on the same items, with the interval of the difference."""
-    value = metric_a(scores_a, labels) - metric_b(scores_b, labels)
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        pick = rng.integers(0, len(labels), len(labels))
-        drawn.append(
-            metric_a(scores_a[pick], labels[pick]) - metric_b(scores_b[pick], labels[pick])
-        )
-    return _interval(value, drawn)
+# A bin of a few items is right or wrong by chance, and all chance adds to the error.
+_MOST_BINS, _LEAST_IN_BIN = 15, 20
 
 
-def _interval(value: float, drawn: Sequence[float]) -> Interval:
-    known = np.asarray(drawn)
-    known = known[~np.isnan(known)]
-    if not len(known):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(known, [(100 - _LEVEL) / 2, 100 - (100 - _LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+def bin_places(scores: Floats, bins: int | None = None) -> NDArray[np.intp]:
+    """Which equally filled bin each score falls into; equal scores fall into one.
+
+    Args:
+        scores: Float ``[items]``.
+        bins: How many; by default one for every 20 items, and at most 15.
+    """
+    if not len(scores):
+        return np.zeros(0, np.intp)
+    if bins is None:
+        bins = min(max(len(scores) // _LEAST_IN_BIN, 1), _MOST_BINS)
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)))
+    place: NDArray[np.intp] = np.clip(
+        np.searchsorted(edges, scores, side="right") - 1, 0, max(len(edges) - 2, 0)
+    )
+    return place
 
 
 class SpanCounts(NamedTuple):

@@ -1,113 +1,44 @@
-"""Running systems over labelled items, and what came out.
-
-Results are appended to a file a system, keyed by the digests of item and system: a run that was
-stopped goes on where it was, and a changed model or rule is measured anew.
-"""
+"""The figures of systems on labelled sets, their differences, and their means over sets."""
 
 from __future__ import annotations
 
-import json
-import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from verifiers.bench.metrics import (
-    Interval,
+    SpanCounts,
     auroc,
     balanced_accuracy,
     best_threshold,
-    bootstrap,
     calibration_error,
+    equal_say,
     f1_unsupported,
-    paired_difference,
     span_counts,
     span_f1,
 )
-from verifiers.bench.systems import Result
+from verifiers.bench.resample import (
+    Interval,
+    balanced_accuracy_drawn,
+    calibration_error_drawn,
+    centred_interval,
+    f1_drawn,
+    interval,
+    ranked_drawn,
+    span_f1_drawn,
+)
 from verifiers.types import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from verifiers.bench.items import Item
-    from verifiers.bench.systems import System
+    from verifiers.bench.metrics import Bools, Floats
+    from verifiers.bench.resample import Counts
+    from verifiers.bench.systems import Result
 
-    Progress = Callable[[int, int], None]
-
-
-class ResultFile:
-    """Results of one system, one JSON object a line, appended as they come. Thread-safe."""
-
-    def __init__(self, folder: Path | None, system: System) -> None:
-        """Open the results of ``system`` in ``folder``; None keeps nothing."""
-        self._lock = threading.Lock()
-        self._path = None if folder is None else folder / f"{system.name}-{system.digest}.jsonl"
-        self.known: dict[str, Result] = {}
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists():
-            whole = 0
-            with self._path.open("rb") as lines:
-                for line in lines:
-                    if not line.endswith(b"\n"):
-                        break  # cut off in the middle of writing: measured again
-                    whole += len(line)
-                    row = json.loads(line)
-                    row["flagged"] = tuple(tuple(entry) for entry in row["flagged"])
-                    self.known[row["item"]] = Result(**row)
-            with self._path.open("rb+") as file:
-                file.truncate(whole)
-
-    def add(self, result: Result) -> None:
-        """Keep one result."""
-        with self._lock:
-            self.known[result.item] = result
-            if self._path is not None:
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(result)) + "\n")
-
-
-def run(
-    system: System,
-    items: Sequence[Item],
-    *,
-    folder: Path | None = None,
-    workers: int = 4,
-    progress: Progress | None = None,
-) -> list[Result]:
-    """Score every item, in order, taking what is known from ``folder``.
-
-    Args:
-        system: What to measure.
-        items: On what.
-        folder: Where results are kept.
-        workers: Items scored at once, so that batches fill.
-        progress: Called with done and total after every item.
-    """
-    results = ResultFile(folder, system)
-    waiting = {item.digest: item for item in items if item.digest not in results.known}
-    done = len({item.digest for item in items}) - len(waiting)
-    total = done + len(waiting)
-    if progress is not None:
-        progress(done, total)
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(system.score, item) for item in waiting.values()]
-        try:
-            for future in as_completed(futures):
-                results.add(future.result())
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [results.known[item.digest] for item in items]
+ThresholdRule = Literal["equal", "pooled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,89 +46,153 @@ class Figures:
     """One system on one set.
 
     Attributes:
+        system: Its name.
+        dataset: Name of the set.
+        granularity: What was labelled: ``claim``, ``answer``, or ``mixed``.
+        items: How many.
+        supported: How many of them are.
+        errors: Items the system could not look at; they count as called unsupported.
+        why: What kept it from looking, the commonest cause; None without errors.
         threshold: Fixed beforehand, not chosen here.
         best_at: The threshold that would have been best on these very items.
-        errors: Items the system could not look at; they count as called unsupported.
-        milliseconds: Median and 95th percentile an item.
+        span_f1: Over characters; None where the set marks none.
+        pairs: Pairs of window and claim read, a mean over the items.
+        tokens: Tokens of their texts, a mean over the items.
+        milliseconds: Median and 95th percentile of an item alone; None where none was timed.
+        timed: Items that were.
     """
 
     system: str
     dataset: str
+    granularity: Literal["claim", "answer", "mixed"]
     items: int
     supported: int
     errors: int
+    why: str | None
     threshold: float
     balanced_accuracy: Interval
-    best_balanced_accuracy: float
+    best_balanced_accuracy: Interval
     best_at: float
     auroc: Interval
     f1_unsupported: Interval
-    calibration_error: float
-    span_f1: float | None
-    pairs_per_item: float
-    milliseconds: tuple[float, float]
+    calibration_error: Interval
+    span_f1: Interval | None
+    pairs: float
+    tokens: float
+    milliseconds: tuple[float, float] | None
+    timed: int
 
 
-def figures(
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures with their resamples, ``[resamples]`` each, for differences and means."""
+
+    figures: Figures
+    balanced_accuracy: Floats
+    auroc: Floats
+
+
+def measure(
     system: str,
     dataset: str,
     items: Sequence[Item],
     results: Sequence[Result],
     *,
     threshold: float,
-    resamples: int = 1000,
-) -> Figures:
-    """The figures of one system on one set. Items that failed count as unsupported, never away."""
+    counts: Counts,
+) -> Measured:
+    """The figures of one system on one set. Items that failed count as unsupported, never away.
+
+    Args:
+        system: Its name.
+        dataset: Name of the set.
+        items: The set.
+        results: One an item, in order.
+        threshold: From which score an item reads as supported.
+        counts: The resamples of this set, the same for all systems.
+    """
     scores, labels = arrays(items, results)
-    at = partial(balanced_accuracy, threshold=threshold)
-    best_at = best_threshold(scores, labels)
-    draw = partial(bootstrap, scores=scores, labels=labels, resamples=resamples)
-    milliseconds = np.asarray([result.seconds * 1000 for result in results])
-    return Figures(
+    at = best_threshold(scores, labels)
+    drawn = balanced_accuracy_drawn(counts, scores, labels, threshold)
+    areas, bests = ranked_drawn(counts, scores, labels)
+    kinds = {item.granularity for item in items}
+    causes = [result.error for result in results if result.error is not None]
+    clocked = [result.seconds * 1000 for result in results if result.seconds is not None]
+    figures = Figures(
         system=system,
         dataset=dataset,
+        granularity=kinds.pop() if len(kinds) == 1 else "mixed",
         items=len(items),
         supported=int(labels.sum()),
-        errors=sum(result.score is None for result in results),
+        errors=len(causes),
+        why=max(sorted(set(causes)), key=causes.count, default=None),
         threshold=threshold,
-        balanced_accuracy=draw(at),
-        best_balanced_accuracy=balanced_accuracy(scores, labels, best_at),
-        best_at=best_at,
-        auroc=draw(auroc),
-        f1_unsupported=draw(partial(f1_unsupported, threshold=threshold)),
-        calibration_error=calibration_error(scores, labels),
-        span_f1=_span_f1(items, results, threshold),
-        pairs_per_item=float(np.mean([result.pairs for result in results])),
-        milliseconds=(
-            float(np.median(milliseconds)),
-            float(np.percentile(milliseconds, 95)),
+        balanced_accuracy=interval(balanced_accuracy(scores, labels, threshold), drawn),
+        best_balanced_accuracy=centred_interval(balanced_accuracy(scores, labels, at), bests),
+        best_at=at,
+        auroc=interval(auroc(scores, labels), areas),
+        f1_unsupported=interval(
+            f1_unsupported(scores, labels, threshold), f1_drawn(counts, scores, labels, threshold)
         ),
+        calibration_error=centred_interval(
+            calibration_error(scores, labels), calibration_error_drawn(counts, scores, labels)
+        ),
+        span_f1=_span_f1(items, results, threshold, counts),
+        pairs=float(np.mean([result.pairs for result in results])),
+        tokens=float(np.mean([result.tokens for result in results])),
+        milliseconds=(
+            (float(np.median(clocked)), float(np.percentile(clocked, 95))) if clocked else None
+        ),
+        timed=len(clocked),
     )
+    return Measured(figures, drawn, areas)
 
 
-def arrays(items: Sequence[Item], results: Sequence[Result]) -> tuple[Any, Any]:
+def arrays(items: Sequence[Item], results: Sequence[Result]) -> tuple[Floats, Bools]:
     """Scores and labels side by side; an item that could not be looked at scores 0."""
     scores = np.asarray([0.0 if r.score is None else r.score for r in results], dtype=np.float64)
     return scores, np.asarray([item.supported for item in items], dtype=np.bool_)
 
 
-def _span_f1(items: Sequence[Item], results: Sequence[Result], threshold: float) -> float | None:
-    marked = [
-        span_counts(
-            [Span(start, end) for start, end, score in result.flagged if score < threshold],
-            item.spans,
-        )
-        for item, result in zip(items, results, strict=True)
-        if item.spans is not None
-    ]
-    if not marked or not any(result.flagged for result in results):
+def choose_threshold(
+    items: Sequence[Item], results: Sequence[Result], *, rule: ThresholdRule
+) -> float:
+    """The threshold of best balanced accuracy on items set apart for that.
+
+    Args:
+        items: Those.
+        results: One an item, in order.
+        rule: ``equal`` gives every data set among them an equal say, and in it both classes;
+            ``pooled`` counts items, so that the largest set decides.
+    """
+    scores, labels = arrays(items, results)
+    if rule == "pooled":
+        return best_threshold(scores, labels)
+    return best_threshold(scores, labels, equal_say([item.dataset for item in items], labels))
+
+
+def _span_f1(
+    items: Sequence[Item], results: Sequence[Result], threshold: float, counts: Counts
+) -> Interval | None:
+    """None for sets without marks. An unsupported item without any was not marked: left out."""
+    if not any(item.spans for item in items):
         return None
-    return span_f1(marked)
+    marked: list[SpanCounts | None] = []
+    for item, result in zip(items, results, strict=True):
+        if item.spans is None or (not item.spans and not item.supported):
+            marked.append(None)
+            continue
+        below = [Span(a, b) for a, b, score in result.flagged if score < threshold]
+        if result.score is None:
+            below = [Span(0, len(item.text))]
+        marked.append(span_counts(below, item.spans))
+    value = span_f1([one for one in marked if one is not None])
+    return interval(value, span_f1_drawn(counts, marked))
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better one system is than another on the same items of one set."""
+    """How much better one system is than another, on the same items of a set or group of sets."""
 
     dataset: str
     system: str
@@ -206,42 +201,100 @@ class Difference:
     auroc: Interval
 
 
-def difference(
-    dataset: str,
-    items: Sequence[Item],
-    ours: tuple[str, Sequence[Result], float],
-    theirs: tuple[str, Sequence[Result], float],
-    *,
-    resamples: int = 1000,
-) -> Difference:
-    """Paired difference of two systems, each given as name, results and threshold."""
-    scores, labels = arrays(items, ours[1])
-    base, _ = arrays(items, theirs[1])
+def difference(ours: Measured, theirs: Measured) -> Difference:
+    """Paired difference of two systems on one set, resampled together."""
+    a, b = ours.figures, theirs.figures
     return Difference(
-        dataset=dataset,
-        system=ours[0],
-        baseline=theirs[0],
-        balanced_accuracy=paired_difference(
-            partial(balanced_accuracy, threshold=ours[2]),
-            scores,
-            partial(balanced_accuracy, threshold=theirs[2]),
-            base,
-            labels,
-            resamples=resamples,
+        dataset=a.dataset,
+        system=a.system,
+        baseline=b.system,
+        balanced_accuracy=interval(
+            a.balanced_accuracy.value - b.balanced_accuracy.value,
+            ours.balanced_accuracy - theirs.balanced_accuracy,
         ),
-        auroc=paired_difference(auroc, scores, auroc, base, labels, resamples=resamples),
+        auroc=interval(a.auroc.value - b.auroc.value, ours.auroc - theirs.auroc),
     )
 
 
-def means(rows: Sequence[Figures]) -> Mapping[str, tuple[float, float]]:
-    """Unweighted mean over sets of balanced accuracy and AUROC, a system."""
-    systems: dict[str, list[Figures]] = {}
-    for row in rows:
-        systems.setdefault(row.system, []).append(row)
-    return {
-        name: (
-            float(np.nanmean([row.balanced_accuracy.value for row in own])),
-            float(np.nanmean([row.auroc.value for row in own])),
-        )
-        for name, own in systems.items()
-    }
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """One system's unweighted mean over a group of sets."""
+
+    group: str
+    sets: tuple[str, ...]
+    system: str
+    balanced_accuracy: Interval
+    best_balanced_accuracy: float
+    auroc: Interval
+    f1_unsupported: float
+    calibration_error: float
+    pairs: float
+    tokens: float
+
+
+def mean(group: str, own: Sequence[Measured]) -> tuple[Mean, Measured]:
+    """The mean over the sets of a group, as a row and as something to take differences of.
+
+    Args:
+        group: Its name.
+        own: One system on each set of the group. Sets with one class only, where the figures do
+            not exist, are left out; ``Mean.sets`` says which are in.
+    """
+    inside = [one for one in own if not np.isnan(one.figures.balanced_accuracy.value)]
+    if not inside:
+        raise ValueError(f"no set of {group} has both labels")
+    rows = [one.figures for one in inside]
+    accuracy = np.mean([one.balanced_accuracy for one in inside], axis=0)
+    area = np.mean([one.auroc for one in inside], axis=0)
+    row = Mean(
+        group=group,
+        sets=tuple(one.dataset for one in rows),
+        system=rows[0].system,
+        balanced_accuracy=interval(
+            float(np.mean([one.balanced_accuracy.value for one in rows])), accuracy
+        ),
+        best_balanced_accuracy=float(np.mean([one.best_balanced_accuracy.value for one in rows])),
+        auroc=interval(float(np.mean([one.auroc.value for one in rows])), area),
+        f1_unsupported=float(np.mean([one.f1_unsupported.value for one in rows])),
+        calibration_error=float(np.mean([one.calibration_error.value for one in rows])),
+        pairs=float(np.mean([one.pairs for one in rows])),
+        tokens=float(np.mean([one.tokens for one in rows])),
+    )
+    return row, Measured(_standing_for(row, rows[0]), accuracy, area)
+
+
+def _standing_for(row: Mean, like: Figures) -> Figures:
+    return replace(
+        like, dataset=row.group, balanced_accuracy=row.balanced_accuracy, auroc=row.auroc
+    )
+
+
+def groups(
+    figures: Sequence[Figures], named: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Which sets to take means over: the groups asked for, and the sets of one granularity.
+
+    Raises:
+        ValueError: If a group names a set that was not measured.
+    """
+    kinds: dict[str, str] = {row.dataset: row.granularity for row in figures}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, sets in named.items():
+        unknown = [one for one in sets if one not in kinds]
+        if unknown or not sets:
+            raise ValueError(
+                f"the group {name} names {', '.join(unknown) or 'no set'}; "
+                f"measured are {', '.join(kinds)}"
+            )
+        found[name] = tuple(sets)
+    for kind, label in (
+        ("claim", "claims"),
+        ("answer", "answers"),
+        ("mixed", "claims and answers"),
+    ):
+        own = tuple(name for name, granularity in kinds.items() if granularity == kind)
+        if len(own) > 1 and own not in found.values():
+            found.setdefault(label, own)
+    if len(kinds) > 1 and tuple(kinds) not in found.values():
+        found.setdefault("all sets", tuple(kinds))
+    return found

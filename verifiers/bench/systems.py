@@ -6,11 +6,14 @@
     The NLI model alone: the whole text as one hypothesis against windows of the sources, the
     best window's entailment. What people get who call a model themselves.
 ``model+values``
-    The same, and a text with a value that differs from its best window scores 0.
+    The same with the value layer: a window with a value that differs from the text's does not
+    support it.
 ``pipeline``
     The whole path: claims, evidence, model, values. An answer is as well supported as the least
     supported of its checkworthy claims; one without any is not contradicted by anything and
     scores 1.
+
+All read the same windows, so that scores of one are found in the cache by the others.
 """
 
 from __future__ import annotations
@@ -18,32 +21,38 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, assert_never
 
 from verifiers.aggregate import clean_support
+from verifiers.bench.code import code_digest
+from verifiers.bench.meter import Meter
+from verifiers.errors import BackendFailed, ExtractionFailed, InputTooLong, Overloaded
+from verifiers.evidence import Evidence, check_values
+from verifiers.pipeline import Verifier
+from verifiers.plan import Plan, finish, plan
 from verifiers.ranking import tokenise
-from verifiers.rules import split
 from verifiers.types import (
     Claim,
     ClaimKind,
     EvidenceSpan,
     Failed,
     NoEvidence,
-    Pair,
     Scored,
     Skipped,
     Source,
     Span,
 )
-from verifiers.values import mismatches
-from verifiers.windows import Cutter, WindowIndex
+from verifiers.workshop import Workshop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from verifiers.bench.items import Item
-    from verifiers.engine import NLIEngine
-    from verifiers.pipeline import EvidenceSettings, Verifier
-    from verifiers.protocols import ScoreResult
+    from verifiers.claims import ClaimExtractor
+    from verifiers.pipeline import Engine, EvidenceSettings
+    from verifiers.types import NLIProbs, Pair, Window
 
 SystemName = Literal["overlap", "model", "model+values", "pipeline"]
 
@@ -53,12 +62,16 @@ class Result:
     """What a system said of one item.
 
     Attributes:
+        item: Digest of the item.
         score: Of being supported, in [0, 1]; None when it could not look.
         error: Why it could not, or None.
-        flagged: What it would take out of the text at a threshold of ``FLAG_AT``.
+        passing: Whether looking again may go better: a server was down, a queue was full.
+        flagged: The parts of the text it judged, each with its score: those below the threshold
+            are what it would take out.
         claims: Checkworthy claims.
-        pairs: Pairs of window and claim read.
-        seconds: Wall-clock time for this item, waiting for others included.
+        pairs: Distinct pairs of window and claim that were read.
+        tokens: Tokens of their texts.
+        seconds: Wall-clock time for this item alone; None where it was not timed.
     """
 
     item: str
@@ -67,7 +80,9 @@ class Result:
     flagged: tuple[tuple[int, int, float], ...]
     claims: int
     pairs: int
-    seconds: float
+    tokens: int
+    seconds: float | None
+    passing: bool = False
 
 
 class System(Protocol):
@@ -92,8 +107,14 @@ def _digest(*parts: object) -> str:
 class Overlap:
     """Share of the text's words found in the sources."""
 
-    name = "overlap"
-    digest = _digest("overlap", 1)
+    def __init__(self, name: str = "overlap") -> None:
+        """Measure word overlap under ``name``."""
+        self.name = name
+
+    @property
+    def digest(self) -> str:
+        """See :class:`System`."""
+        return _digest("overlap", code_digest())
 
     def score(self, item: Item) -> Result:
         """See :class:`System`."""
@@ -101,137 +122,207 @@ class Overlap:
         words = tokenise(item.text)
         there = set(tokenise(" ".join(item.sources)))
         share = sum(word in there for word in words) / len(words) if words else 0.0
-        return Result(item.digest, share, None, (), 1, 0, time.perf_counter() - begun)
+        return _result(item, share, begun)
 
 
 class BareModel:
     """The model alone, one hypothesis an item."""
 
     def __init__(
-        self, engine: NLIEngine, evidence: EvidenceSettings, *, values: bool, version: str
+        self,
+        extractor: ClaimExtractor,
+        engine: Engine,
+        evidence: EvidenceSettings,
+        *,
+        values: bool,
+        name: str | None = None,
     ) -> None:
-        """Measure ``engine`` without claims.
+        """Measure a model without claims. Close it after use.
 
         Args:
+            extractor: Cuts sources into sentences; no claim is asked of it.
             engine: Scores pairs.
-            evidence: How sources are cut and chosen, as in the pipeline.
-            values: Whether the value layer may contradict.
-            version: Of this project, since its rules change scores.
+            evidence: How sources are read. The windows that the pipeline may leave out (``near``,
+                ``enough``) are all read here.
+            values: Whether the value layer may take windows out of the support.
+            name: Of the system.
         """
-        self.name = "model+values" if values else "model"
-        self._engine = engine
-        self._evidence = evidence
+        self.name = name or ("model+values" if values else "model")
         self._values = values
-        self._version = version
-        self._cutters: dict[int, Cutter] = {}
+        self._meter = Meter(engine)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="groundrail-bench")
+        self._shop = Workshop(
+            extractor=extractor,
+            engine=self._meter,
+            settings=replace(evidence, near=0.0, first=1, enough=2.0),
+            clock=time.perf_counter,
+            worker=self._worker,
+        )
+
+    def close(self) -> None:
+        """Stop the thread that cuts and compares."""
+        self._worker.shutdown(wait=True, cancel_futures=True)
 
     @property
     def digest(self) -> str:
         """See :class:`System`."""
         return _digest(
-            self.name, 2, self._version, asdict(self._engine.info), asdict(self._evidence)
+            "model+values" if self._values else "model",
+            code_digest(),
+            asdict(self._meter.info),
+            asdict(self._shop.settings),
         )
 
     def score(self, item: Item) -> Result:
         """See :class:`System`."""
         begun = time.perf_counter()
-        hypothesis = item.text
-        own = self._engine.count_text([hypothesis])[0]
-        room = self._engine.info.max_tokens - own - 4
-        budget = min(self._evidence.window_tokens, max(room, 0) // 32 * 32)
-        if budget < 32:  # noqa: PLR2004 - as in the pipeline
-            return self._failed(item, "the text does not fit the model", begun)
-        cutter = self._cutters.setdefault(
-            budget,
-            Cutter(
-                sentences=split,
-                count_text=self._engine.count_text,
-                budget_tokens=budget,
-                overlap_sentences=self._evidence.overlap_sentences,
-            ),
-        )
-        sources = [Source(f"s{i}", text) for i, text in enumerate(item.sources, start=1)]
-        index = WindowIndex([w for source in sources for w in cutter.windows(source)])
-        chosen = index.select(
-            hypothesis, k=self._evidence.k, read_all_up_to=self._evidence.read_all_up_to
-        ).windows
-        if not chosen:
-            return self._failed(item, "there is no source to read", begun)
-        pairs = [Pair(window.text, hypothesis) for window in chosen]
-        result: ScoreResult = self._engine.score(pairs)
-        best = max(range(len(chosen)), key=lambda i: result.probs[i].entailment)
-        score = result.probs[best].entailment
-        if self._values:
-            window = chosen[best]
-            evidence = EvidenceSpan(window.source_id, window.span, window.text)
-            if mismatches(_whole(item.text), evidence):
-                score = 0.0
-        seconds = time.perf_counter() - begun
-        return Result(item.digest, score, None, (), 1, len(pairs), seconds)
+        evidence = Evidence(self._shop, _sources(item))
+        if not evidence.sources:
+            return _unseen(item, "there is no source to read", begun)
+        planned = self._worker.submit(self._plan, evidence, _whole(item.text)).result()
+        settled = planned.claims[0].settled
+        if isinstance(settled, Failed):
+            return _unseen(item, settled.cause, begun)
+        try:
+            scores = self._meter.submit(planned.pairs).result().probs
+        except (BackendFailed, InputTooLong, Overloaded) as error:
+            return _unseen(item, error.message, begun, passing=not isinstance(error, InputTooLong))
+        score = self._worker.submit(self._read, planned, scores).result()
+        return _result(item, score, begun, planned.pairs, self._meter)
 
-    def _failed(self, item: Item, why: str, begun: float) -> Result:
-        return Result(item.digest, None, why, (), 1, 0, time.perf_counter() - begun)
+    def _plan(self, evidence: Evidence, claim: Claim) -> Plan:
+        evidence.count([claim.hypothesis])
+        return plan(
+            [claim],
+            select=evidence.select,
+            verbatim=lambda _claim, _window: False,
+            has_evidence=True,
+        )
+
+    def _read(self, planned: Plan, scores: Sequence[NLIProbs]) -> float:
+        (assessment,) = finish(
+            planned,
+            scores,
+            narrow=lambda window, _text, _place: _all_of(window),
+            check_values=check_values if self._values else lambda _claim, _window: (),
+        )
+        if not isinstance(assessment.outcome, Scored):  # its windows were all scored
+            raise TypeError(f"{type(assessment.outcome).__name__} for a claim with scores")
+        return clean_support(assessment.outcome)
 
 
 class Pipeline:
     """Claims, evidence, model and values together."""
 
-    name = "pipeline"
-
     def __init__(
         self,
-        verifier: Verifier,
-        engine: NLIEngine,
+        extractor: ClaimExtractor,
+        engine: Engine,
         evidence: EvidenceSettings,
         *,
-        version: str,
+        name: str = "pipeline",
+        language: str = "en",
     ) -> None:
-        """Measure ``verifier``, which must use ``engine`` and ``evidence``."""
-        self._verifier = verifier
-        self._engine = engine
+        """Measure the verifier that these make. Close it after use.
+
+        Args:
+            extractor: Makes the claims.
+            engine: Scores pairs.
+            evidence: How sources are read.
+            name: Of the system.
+            language: What the extractor was made for; claims of another differ.
+        """
+        self.name = name
+        self._language = language
+        self._meter = Meter(engine)
+        self._verifier = Verifier(extractor=extractor, engine=self._meter, evidence=evidence)
         self._evidence = evidence
-        self._version = version
+
+    def close(self) -> None:
+        """Stop the verifier's thread."""
+        self._verifier.close()
 
     @property
     def digest(self) -> str:
         """See :class:`System`."""
         return _digest(
-            self.name, self._version, asdict(self._verifier.info), asdict(self._evidence)
+            "pipeline",
+            code_digest(),
+            asdict(self._meter.info),
+            asdict(self._evidence),
+            self._language,
         )
 
     def score(self, item: Item) -> Result:
         """See :class:`System`."""
         begun = time.perf_counter()
-        sources = [Source(f"s{i}", text) for i, text in enumerate(item.sources, start=1)]
-        found = self._verifier.verify(item.text, sources=sources, question=item.question)
-        lowest, error = 1.0, None
+        try:
+            with self._meter.reading() as read:
+                found = self._verifier.verify(
+                    item.text, sources=_sources(item), question=item.question
+                )
+        except (ExtractionFailed, Overloaded) as trouble:
+            passing = isinstance(trouble, Overloaded)
+            return _unseen(item, trouble.message, begun, passing=passing)
+        lowest, passing = 1.0, False
+        error: str | None = None
         flagged: list[tuple[int, int, float]] = []
-        claims = 0
         for assessment in found.assessments:
             outcome = assessment.outcome
             match outcome:
                 case Skipped():
                     continue
-                case Failed(cause=cause) | NoEvidence(reason=cause):
+                case Failed(code=code, cause=cause):
+                    error, passing = cause, passing or code == BackendFailed.code
+                    continue
+                case NoEvidence(reason=cause):
                     error = cause
                     continue
                 case Scored():
                     score = clean_support(outcome)
                 case _:
                     assert_never(outcome)
-            claims += 1
             lowest = min(lowest, score)
             span = assessment.claim.span
             flagged.append((span.start, span.end, score))
-        return Result(
-            item.digest,
-            None if error else lowest,
-            error,
-            tuple(flagged),
-            claims,
-            found.pairs,
-            time.perf_counter() - begun,
-        )
+        if error is not None:
+            return _unseen(item, error, begun, passing=passing)
+        done = _result(item, lowest, begun, tuple(read), self._meter)
+        return replace(done, flagged=tuple(flagged), claims=len(flagged))
+
+
+def _sources(item: Item) -> list[Source]:
+    return [Source(f"s{i}", text) for i, text in enumerate(item.sources, start=1)]
+
+
+def _result(
+    item: Item,
+    score: float,
+    begun: float,
+    pairs: tuple[Pair, ...] = (),
+    meter: Meter | None = None,
+) -> Result:
+    seconds = time.perf_counter() - begun
+    distinct = tuple(dict.fromkeys(pairs))
+    return Result(
+        item=item.digest,
+        score=score,
+        error=None,
+        flagged=((0, len(item.text), score),),
+        claims=1,
+        pairs=len(distinct),
+        tokens=meter.tokens(distinct) if meter is not None and distinct else 0,
+        seconds=seconds,
+    )
+
+
+def _unseen(item: Item, why: str, begun: float, *, passing: bool = False) -> Result:
+    seconds = time.perf_counter() - begun
+    return Result(item.digest, None, why, (), 0, 0, 0, seconds, passing=passing)
+
+
+def _all_of(window: Window) -> EvidenceSpan:
+    return EvidenceSpan(window.source_id, window.span, window.text)
 
 
 def _whole(text: str) -> Claim:
