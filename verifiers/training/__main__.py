@@ -7,11 +7,11 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from verifiers.errors import VerifierError
 from verifiers.training import pipeline
-from verifiers.training.export import describe
+from verifiers.training.export import Storage, describe
 from verifiers.training.loop import RunOptions
 from verifiers.training.recipe import load_recipe
 from verifiers.training.sources import SOURCES
@@ -285,7 +285,7 @@ def _exporting(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, required=True, help="folder to write; names the model")
     sub.add_argument("--held-out", type=Path, required=True, help="pairs to calibrate on")
     sub.add_argument(
-        "--storage", choices=("float16", "float32"), default="float16", help="(%(default)s)"
+        "--storage", choices=get_args(Storage), default="float16", help="(%(default)s)"
     )
     sub.add_argument("--threads", type=int, help="of ONNX Runtime (1)")
 

@@ -23,12 +23,23 @@ _CLOSE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted temperature and what it did on the rows it was fitted on."""
+    """A fitted temperature and what it did.
+
+    Attributes:
+        temperature: Divides the logits.
+        rows: Rows it was fitted on.
+        error_before: Expected calibration error of P(entailment) on them without it.
+        error_after: And with it.
+        error_crossed: And with temperatures that were each fitted on four fifths of the rows and
+            measured on the fifth: what to expect of rows like these.
+        threshold: On the calibrated P(entailment), of best balanced accuracy.
+    """
 
     temperature: float
     rows: int
     error_before: float
     error_after: float
+    error_crossed: float
     threshold: float
 
     def to_config(self) -> dict[str, Any]:
@@ -42,6 +53,7 @@ class Calibration:
             "rows": self.rows,
             "entailment_ece_before": round(self.error_before, 4),
             "entailment_ece_after": round(self.error_after, 4),
+            "entailment_ece_crossed": round(self.error_crossed, 4),
             "entailment_threshold": round(self.threshold, 4),
         }
 
@@ -98,5 +110,20 @@ def calibrate(logits: NDArray[Any], labels: NDArray[Any], datasets: NDArray[Any]
         rows=len(labels),
         error_before=calibration_error(before, hits),
         error_after=calibration_error(after, hits),
+        error_crossed=calibration_error(_crossed(logits, labels), hits),
         threshold=best_threshold(after, hits, equal_say(datasets, hits)),
     )
+
+
+def _crossed(logits: NDArray[Any], labels: NDArray[Any], *, folds: int = 5) -> NDArray[Any]:
+    """P(entailment) of each row at a temperature that the row had no part in."""
+    np = require("numpy")
+    fold = np.random.default_rng(0).permutation(len(labels)) % folds
+    found: NDArray[Any] = np.empty(len(labels))
+    for number in range(folds):
+        rest = fold != number
+        if not rest.any() or rest.all():
+            rest = np.ones(len(labels), bool)
+        temperature = fit_temperature(logits[rest], labels[rest])
+        found[fold == number] = softmax(logits[fold == number], temperature)[:, 0]
+    return found

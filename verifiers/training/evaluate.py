@@ -44,19 +44,24 @@ def torch_forward(network: torch.nn.Module) -> Forward:
     return forward
 
 
-def onnx_forward(folder: Path, *, threads: int = 1) -> Forward:
-    """Run ``model.onnx`` of a folder on the CPU."""
-    ort = require("onnxruntime")
+def onnx_forward(folder: Path, *, threads: int = 1, early: bool = False) -> Forward:
+    """Run ``model.onnx`` of a folder on the CPU, the whole network for every pair.
+
+    With ``early`` the exit head's logits follow the last head's: ``[rows, 6]``.
+    """
+    np, ort = require("numpy"), require("onnxruntime")
+    names = ["logits", "exit_logits"] if early else ["logits"]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # it warns of inputs that are optional, as they should be
     session = ort.InferenceSession(
         str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
     )
 
     def forward(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        (logits,) = session.run(["logits"], {name: arrays[name] for name in INPUTS})
-        found: NDArray[Any] = logits
-        return found
+        found = session.run(names, {name: arrays[name] for name in INPUTS})
+        logits: NDArray[Any] = np.concatenate(found, axis=1)
+        return logits
 
     return forward
 
@@ -64,14 +69,16 @@ def onnx_forward(folder: Path, *, threads: int = 1) -> Forward:
 def logits_of(
     pairs: Pairs, forward: Forward, *, specials: tuple[int, int, int], max_tokens: int = 4_096
 ) -> NDArray[Any]:
-    """Logits ``[rows, 3]`` of encoded pairs, in their order, in packed batches."""
+    """Logits ``[rows, columns]`` of encoded pairs, in their order, in packed batches."""
     np = require("numpy")
     cls, sep, pad = specials
-    out = np.zeros((len(pairs), 3), np.float32)
+    out: NDArray[Any] = np.zeros((len(pairs), 3), np.float32)
     for batch in pack(pairs.lengths.tolist(), max_tokens=max_tokens):
-        out[batch] = forward(collate(pairs, batch, cls=cls, sep=sep, pad=pad))
-    logits: NDArray[Any] = out
-    return logits
+        found = forward(collate(pairs, batch, cls=cls, sep=sep, pad=pad))
+        if found.shape[1] != out.shape[1]:  # only the forward knows how many heads it reads
+            out = np.zeros((len(pairs), found.shape[1]), np.float32)
+        out[batch] = found
+    return out
 
 
 def text_scorer(forward: Forward, tokenizer: Path, *, max_length: int) -> Scorer:

@@ -16,6 +16,7 @@ from verifiers.training.calibration import calibrate
 from verifiers.training.card import write_card
 from verifiers.training.checkpoint import load_checkpoint
 from verifiers.training.data import Row, load_pairs, read_rows
+from verifiers.training.exits import fit_exit
 from verifiers.training.export import Storage, export, read_weights
 from verifiers.training.files import read_json, replace_bytes, require, write_json
 from verifiers.training.generate import generate, summary
@@ -170,30 +171,31 @@ def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_lengt
 def export_calibrated(
     model: Path, target: Path, held_out: Path, *, storage: Storage = "float16", threads: int = 1
 ) -> dict[str, Any]:
-    """Export, then fit the temperature with the exported file itself, then write both.
+    """Export, then fit temperatures and exit with the exported file itself, then write them.
 
     The held-out pairs serve early stopping and calibration, never training.
     """
     config = export(model, target, storage=storage)
-    pairs, logits = held_out_logits(target, held_out, threads=threads)
+    layer = int(config.get("exit_layer", 0))
+    pairs, found = held_out_logits(target, held_out, threads=threads, early=bool(layer))
+    logits = found[:, :3]
     fitted = calibrate(logits, pairs.labels, pairs.datasets)
-    return export(
-        model,
-        target,
-        storage=storage,
-        max_length=int(config["max_length"]),
-        extra={"calibration": fitted.to_config()},
-    )
+    extra = {"calibration": fitted.to_config()}
+    if layer:
+        leaving = fit_exit(found[:, 3:], logits, pairs.labels, fitted, layer=layer)
+        if leaving is not None:
+            extra["exit"] = leaving.to_config()
+    return export(model, target, storage=storage, max_length=int(config["max_length"]), extra=extra)
 
 
 def held_out_logits(
-    folder: Path, held_out: Path, *, threads: int = 1
+    folder: Path, held_out: Path, *, threads: int = 1, early: bool = False
 ) -> tuple[Pairs, NDArray[Any]]:
-    """An exported model's logits on held-out pairs."""
+    """An exported model's logits on held-out pairs; see :func:`.evaluate.onnx_forward`."""
     limit = int(read_json(folder / "config.json")["max_length"])
     tokenizer = folder / "tokenizer.json"
     pairs = load_pairs([held_out], tokenizer, max_length=limit)
-    forward = ev.onnx_forward(folder, threads=threads)
+    forward = ev.onnx_forward(folder, threads=threads, early=early)
     return pairs, ev.logits_of(pairs, forward, specials=models.special_ids(tokenizer))
 
 

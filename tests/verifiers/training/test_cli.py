@@ -80,6 +80,21 @@ def test_from_data_to_model_card(  # noqa: PLR0917
     assert read_json(out / "config.json")["sha256"] == config["sha256"]
 
 
+def test_an_exit_head_and_small_weights_come_along(
+    exit_start, toy_data, toy_held_out, recipe, tmp_path
+):
+    """The one command also makes the form that the package carries: int8, with an exit."""
+    out, run = tmp_path / "small", tmp_path / "run"
+    command = ["all", "--data", str(toy_data), "--held-out", str(toy_held_out), "--each", "20"]
+    command += ["--start", str(exit_start), "--recipe", str(recipe), "--run", str(run)]
+    assert main([*command, "--out", str(out), "--storage", "int8", "--workers", "2"]) == 0
+    config, card = read_json(out / "config.json"), (out / "README.md").read_text()
+    assert config["weights_stored"] == "int8"
+    assert config["exit_layer"] == 1
+    assert "model.int8.onnx" in card
+    assert "A second head reads the first token after layer 1" in card
+
+
 def test_the_engine_loads_what_was_exported(tiny_start, toy_held_out, tmp_path):
     """The product's own reader of model folders accepts the config."""
     from verifiers.backends.config import read_config
