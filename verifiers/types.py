@@ -284,8 +284,10 @@ class MismatchKind(StrEnum):
     ORDINAL = "ordinal"
     DIRECTION = "direction"
     NAME = "name"
+    ROLE = "role"
     QUOTATION = "quotation"
     NEGATION = "negation"
+    HEDGING = "hedging"
     IDENTIFIER = "identifier"
 
 

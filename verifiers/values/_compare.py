@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 from verifiers.values._model import Bound, Day, Kind, Value
@@ -14,6 +15,8 @@ _EXACT = 1e-9
 # Months and years in days are averages, pounds and miles are rounded when converted.
 _CONVERTED = 0.025
 _PERCENT = 100.0
+# "A third" and "35 %" are one share.
+_SHARES = 2
 _COARSER = 10
 
 
@@ -44,6 +47,8 @@ def _near(claim: Value, source: Value) -> bool:
     """Whether the amounts agree within how finely and how surely they were written."""
     size = max(abs(claim.amount), abs(source.amount))
     gap = abs(claim.amount - source.amount)
+    if {claim.bound, source.bound} == {Bound.AT_LEAST, Bound.AT_MOST}:
+        return _left_open(claim, source)
     return (
         gap <= _EXACT * max(size, 1.0)
         or _in_range(claim, source)
@@ -70,6 +75,9 @@ def _in_range(claim: Value, source: Value) -> bool:
 def _left_open(claim: Value, source: Value) -> bool:
     """Whether a hedge leaves room for the other value."""
     a, b = claim.amount, source.amount
+    if {claim.bound, source.bound} == {Bound.AT_LEAST, Bound.AT_MOST}:
+        # "More than 500" and "less than 500" leave no number in common.
+        return a < b if claim.bound is Bound.AT_LEAST else b < a
     if claim.bound is source.bound:
         # "Over 250" holds where the source says over 300; "up to 45" is a limit, and another one.
         return claim.bound is Bound.AT_LEAST and a <= b
@@ -126,9 +134,9 @@ def _bounded(bound: Bound, limit: float, amount: float) -> bool:
 def _mixed(claim: Value, source: Value) -> Relation:
     kinds = {claim.kind, source.kind}
     if kinds == {Kind.PERCENT, Kind.FRACTION}:
-        share, part = (claim, source) if claim.kind is Kind.PERCENT else (source, claim)
-        gap = abs(share.amount - _PERCENT * part.amount)
-        return Relation.SAME if gap <= 2 else Relation.DIFFERENT  # noqa: PLR2004
+        here, there = _in_percent(claim), _in_percent(source)
+        near = abs(here.amount - there.amount) <= _SHARES or _near(here, there)
+        return Relation.SAME if near else Relation.DIFFERENT
     if kinds == {Kind.PERCENT, Kind.POINTS}:
         # The same figure in the other unit is the mistake people make; another says nothing.
         equal = abs(claim.amount - source.amount) <= _EXACT
@@ -136,6 +144,14 @@ def _mixed(claim: Value, source: Value) -> Relation:
     if Kind.NUMBER in kinds and _loose(claim, source):
         return Relation.SAME
     return Relation.UNLIKE
+
+
+def _in_percent(value: Value) -> Value:
+    if value.kind is Kind.PERCENT:
+        return value
+    return replace(
+        value, kind=Kind.PERCENT, amount=_PERCENT * value.amount, step=_PERCENT * value.step
+    )
 
 
 def _loose(claim: Value, source: Value) -> bool:
@@ -188,9 +204,12 @@ def _dates(claim: Value, source: Value) -> Relation:
     if claim.day is None or source.day is None:
         number, date = (source, claim) if claim.day is not None else (claim, source)
         year = date.day.year if date.day is not None else None
-        if number.kind is Kind.NUMBER and year is not None and number.amount == year:
-            return Relation.SAME
-        return Relation.UNLIKE
+        if number.kind is not Kind.NUMBER or year is None:
+            return Relation.UNLIKE
+        # A figure that looks like a year may be a count: "over 1,200" of 1217.
+        count = replace(date, kind=Kind.NUMBER, amount=float(year), written=float(year))
+        same = _near(claim, count) if source is date else _near(count, source)
+        return Relation.SAME if same else Relation.UNLIKE
     if claim.bound in {Bound.AT_LEAST, Bound.AT_MOST} and claim.day.year and source.day.year:
         return _dated_bound(claim, source)
     relations = {

@@ -26,6 +26,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|approx|Inc|Ltd|Co|Corp|Jr|Sr|Fig|Jan|Feb|Mar|Apr|Jun|"
     r"Jul|Aug|Sept?|Oct|Nov|Dec|e\.g|i\.e|[A-Z])\.)$"
 )
+_POSSESSIVE = re.compile(r"['’]s$")
 _NEAR = 4
 # Content words further off say nothing about a value.
 _REACH = 24
@@ -89,7 +90,7 @@ def tokens(text: str, start: int = 0, end: int | None = None) -> tuple[Token, ..
 
 def _folded(word: str) -> str:
     """A word's stem; words for one property under one name: a length of 5 m is 5 m long."""
-    folded = stem(word.casefold())
+    folded = stem(_POSSESSIVE.sub("", word.casefold()))
     return SYNONYMS.get(folded, folded)
 
 

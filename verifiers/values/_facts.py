@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from verifiers.values._compare import Relation, relate
 from verifiers.values._context import is_content, sentences, tokens
 from verifiers.values._lexicon import NEGATION
+from verifiers.values._names import name_runs
 from verifiers.values._parse import parse
-from verifiers.values._wording import name_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from verifiers.ranking import stem
+
 SMALL = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
     "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13,
@@ -216,6 +218,28 @@ SYNONYMS = {
     "run": "last", "ran": "last",
 }  # fmt: skip
 
+# Forms of a verb that no ending gives away. Those that are words of their own ("found", "left",
+# "saw") are left out.
+IRREGULAR = {
+    form: verb
+    for verb, forms in (
+        ("beat", "beaten"), ("begin", "began begun"), ("break", "broke broken"),
+        ("bring", "brought"), ("build", "built"), ("buy", "bought"), ("catch", "caught"),
+        ("choose", "chose chosen"), ("draw", "drew drawn"), ("drive", "drove driven"),
+        ("eat", "ate eaten"), ("fight", "fought"), ("fly", "flew flown"),
+        ("forbid", "forbade forbidden"), ("give", "gave given"), ("grow", "grew grown"),
+        ("hold", "held"), ("keep", "kept"), ("know", "knew known"), ("lead", "led"),
+        ("lend", "lent"), ("lose", "lost"), ("meet", "met"), ("overtake", "overtook overtaken"),
+        ("pay", "paid"), ("sell", "sold"), ("send", "sent"), ("sing", "sang sung"),
+        ("speak", "spoke spoken"), ("spend", "spent"), ("steal", "stole stolen"),
+        ("swim", "swam swum"), ("take", "took taken"), ("teach", "taught"), ("tell", "told"),
+        ("think", "thought"), ("throw", "threw thrown"), ("wear", "wore worn"), ("win", "won"),
+        ("write", "wrote written"),
+    )
+    for form in forms.split()
+}  # fmt: skip
+SYNONYMS |= {stem(form): SYNONYMS.get(stem(verb), stem(verb)) for form, verb in IRREGULAR.items()}
+
 # Names that hold other names: a place in the claim may be the country of the one in the source.
 BROAD = frozenset(
     "usa us u.s u.k uk america american americans britain british england english europe european "
@@ -223,4 +247,36 @@ BROAD = frozenset(
     "northern southern eastern western god internet english earth world monday tuesday wednesday "
     "thursday friday saturday sunday january february march april may june july august september "
     "october november december christmas republican democrat democratic".split()
+)
+
+# Past participles that do not end in -ed.
+PARTICIPLES = frozenset(
+    "built won held led made sold bought taught beaten chosen drawn driven found founded given run "
+    "sent set shot sung told thrown written known hit cut bred cast lost paid caught fought "
+    "brought".split()
+)
+
+# A town, a river or a firm may lie in one of these. Two words are joined by a low line.
+COUNTRIES = frozenset(
+    name.replace("_", " ")
+    for name in """
+afghanistan albania algeria angola argentina armenia austria azerbaijan bangladesh belarus
+belgium bolivia bosnia botswana brazil bulgaria cambodia cameroon canada chile china
+colombia congo croatia cuba cyprus czechia czechoslovakia denmark ecuador egypt eritrea
+estonia ethiopia finland france georgia germany ghana greece guatemala guinea haiti honduras
+hungary iceland india indonesia iran iraq ireland israel italy jamaica japan jordan
+kazakhstan kenya kosovo kuwait kyrgyzstan laos latvia lebanon libya lithuania luxembourg
+madagascar malawi malaysia mali malta mexico moldova mongolia montenegro morocco mozambique
+myanmar namibia nepal netherlands new_zealand nicaragua niger nigeria north_korea norway
+oman pakistan panama paraguay peru philippines poland portugal prussia qatar romania russia
+rwanda saudi_arabia scotland senegal serbia singapore slovakia slovenia somalia south_africa
+south_korea soviet_union spain sri_lanka sudan sweden switzerland syria taiwan tanzania
+thailand tunisia turkey uganda ukraine uruguay uzbekistan venezuela vietnam wales yemen
+yugoslavia zambia zimbabwe alabama alaska arizona arkansas california colorado connecticut
+delaware florida hawaii idaho illinois indiana iowa kansas kentucky louisiana maine maryland
+massachusetts michigan minnesota mississippi missouri montana nebraska nevada new_hampshire
+new_jersey new_mexico new_york north_carolina north_dakota ohio oklahoma oregon pennsylvania
+rhode_island south_carolina south_dakota tennessee texas utah vermont virginia washington
+west_virginia wisconsin wyoming ontario quebec scandinavia bavaria siberia
+""".split()
 )

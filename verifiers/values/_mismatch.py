@@ -123,10 +123,17 @@ def _clear(candidates: Sequence[_Candidate]) -> _Candidate | None:
     ranked = sorted(candidates, key=lambda c: (-c.score, c.source.span))
     if not ranked:
         return None
+    if ranked[0].value.kind is Kind.IDENTIFIER:
+        return max(ranked, key=lambda c: _alike(c.value.code, c.source.code))
     rivals = [c for c in ranked[1:] if c.score >= ranked[0].score - _RIVAL]
     if any(relate(ranked[0].source, c.source) is not Relation.SAME for c in rivals):
         return None
     return ranked[0]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many places of two identifiers agree: the nearest is shown."""
+    return sum(a == b for a, b in zip(one, other, strict=False))
 
 
 def _share(words: frozenset[str], read: Sequence[Sentence], number: int) -> float:
@@ -170,7 +177,12 @@ def _another_fact(number: int, read: Sequence[Sentence], claim_values: Sequence[
     Then it reports something else (another year, another product), not the same thing otherwise.
     """
     differing = agreeing = 0
+    ranges: set[tuple[float, float]] = set()
     for value in claim_values:
+        if value.inside is not None and value.inside in ranges:
+            continue  # both ends of a range are one statement
+        if value.inside is not None:
+            ranges.add(value.inside)
         relations = {relate(value, v) for v in read[number].values}
         if Relation.SAME in relations:
             agreeing += 1

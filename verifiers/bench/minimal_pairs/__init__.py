@@ -3,8 +3,9 @@
 The passages and claims were written for this project (``passages.txt``); consistent and
 contradicted claims are made from them by rule, half and half, the same ones every time. Rules that
 make a wrong value: another amount, another unit, currency or date part, a different name, the
-opposite direction, and a value borrowed from elsewhere in the passage. Rules for right ones: as
-written, or in another format, unit or wording.
+opposite direction, a value borrowed from elsewhere in the passage, sides that changed places, a
+denial put in or taken out, a hedge left out, a word of a quotation changed or dropped. Rules for
+right ones: as written, or in another format, unit or wording.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def minimal_pairs() -> list[MinimalPair]:
     for number, (passage, claims) in enumerate(read):
         for index, claim in enumerate(claims):
             chance = random.Random(f"{number}.{index}")  # noqa: S311 - reproducible, not secret
-            rights = [("as written", claim.value), _rules.same(claim.kind, claim.value)]
+            rights = [
+                ("as written", _rules.written(claim.kind, claim.value)),
+                _rules.same(claim.kind, claim.value),
+            ]
             others = [m.value for m in claims if m.kind == claim.kind and m is not claim]
             wrongs = _rules.wrong(
                 claim.kind, claim.value, others=others, names=names, passage=passage, chance=chance

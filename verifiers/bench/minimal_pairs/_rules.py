@@ -63,7 +63,7 @@ def same(kind: str, value: str) -> tuple[str, str]:
         "percent": lambda v: (
             v.replace("%", " per cent") if "%" in v else v.replace(" percent", "%")
         ),
-        "points": lambda _: "30 basis points",
+        "points": lambda v: f"{float(v.split()[0]) * 100:g} basis points",
         "date": _same_date,
         "time": lambda v: f"{v} am" if "m" not in v else v.replace("am", "a.m."),
         "ordinal": lambda v: (
@@ -74,9 +74,12 @@ def same(kind: str, value: str) -> tuple[str, str]:
         ),
         "direction": lambda v: _DIRECTIONS[v][0],
         "name": lambda v: v,
+        "quotation": lambda v: "\u201c" + v.strip('"') + "\u201d",
+        "range": lambda v: v.replace(" to ", "\u2013"),
+        **dict.fromkeys(_WORDED, lambda v: _worded(kind, v)[0]),
     }
     made = makers[kind](value)
-    return ("reworded" if made != value else "again"), made
+    return ("reworded" if made != written(kind, value) else "again"), made
 
 
 def wrong(
@@ -89,20 +92,12 @@ def wrong(
     chance: random.Random,
 ) -> list[tuple[str, str]]:
     """Two wrong values, with the names of the rules."""
-    if kind == "direction":
-        synonym = {
-            "fell": "declined",
-            "rose": "grew",
-            "increased": "rose",
-            "shrunk": "decreased",
-            "shrank": "fell",
-        }
-        first = _DIRECTIONS[value][1]
-        return [("opposite", first), ("opposite, reworded", synonym[first])]
+    if kind in {"direction", "quotation", "range", *_WORDED}:
+        return _turned(kind, value, chance)
     if kind == "name":
         shape = len(value.split())
         pool = [n for n in names if len(n.split()) == shape and n not in passage]
-        return [("other name", n) for n in chance.sample(pool, 2)]
+        return list(zip(("other name", "another name"), chance.sample(pool, 2), strict=True))
     made = [("other value", _changed(kind, value, chance))]
     if others and chance.random() < 0.25:  # noqa: PLR2004
         return [*made, ("borrowed", chance.choice(list(others)))]
@@ -114,6 +109,108 @@ def wrong(
         if second != made[0][1]:
             return [*made, ("another value", second)]
     raise AssertionError(value)
+
+
+def _turned(kind: str, value: str, chance: random.Random) -> list[tuple[str, str]]:
+    """Two wrong wordings of what is no single value."""
+    if kind == "quotation":
+        return _misquoted(value, chance)
+    if kind == "range":
+        return _other_range(value, chance)
+    if kind in _WORDED:
+        return _worded(kind, value)[1]
+    synonym = {
+        "fell": "declined",
+        "rose": "grew",
+        "increased": "rose",
+        "shrunk": "decreased",
+        "shrank": "fell",
+    }
+    first = _DIRECTIONS[value][1]
+    return [("opposite", first), ("opposite, reworded", synonym[first])]
+
+
+def written(kind: str, value: str) -> str:
+    """A marked value as it stands in the claim."""
+    if kind in {"role", "comparison"}:
+        return value.replace(" > ", " ").replace("The ", "the ")
+    return value.partition(" ~ ")[0]
+
+
+# Kinds whose right and wrong wordings are made together.
+_WORDED = frozenset({"role", "comparison", "negation", "hedging"})
+_OPPOSITES = {
+    "deeper": "shallower", "larger": "smaller", "faster": "slower", "smaller": "larger",
+    "older": "younger", "taller": "shorter", "quieter": "louder", "heavier": "lighter",
+}  # fmt: skip
+_PARTICIPLES = {"bought": "bought", "beat": "beaten", "taught": "taught", "supports": "supported"}
+
+
+def _worded(kind: str, value: str) -> tuple[str, list[tuple[str, str]]]:
+    """Another right wording, and the wrong ones with the names of their rules."""
+    if kind in {"role", "comparison"}:
+        one, middle, other = (part.replace("The ", "the ") for part in value.split(" > "))
+        turn = _passive if kind == "role" else _opposite
+        return turn(other, middle, one), [
+            ("sides swapped", f"{other} {middle} {one}"),
+            ("sides swapped, reworded", turn(one, middle, other)),
+        ]
+    right_words, _, wrong_words = value.partition(" ~ ")
+    if kind == "hedging":
+        again = right_words.replace("may", "might") if "may" in right_words else right_words
+        firm = wrong_words.replace("will ", "will certainly ")
+        return again, [
+            ("stated flatly", wrong_words),
+            ("stated firmly", firm if firm != wrong_words else f"certainly {wrong_words}"),
+        ]
+    denied = " not " in right_words
+    short = right_words.replace("will not", "won't").replace(" not", "n't") if denied else ""
+    return short or right_words, [
+        ("opposite", wrong_words),
+        ("opposite, reworded", right_words.replace(" not ", " in fact ")),
+    ]
+
+
+def _passive(patient: str, verb: str, doer: str) -> str:
+    plural = patient.endswith("s") and not patient[:1].isupper()
+    return f"{patient} {'were' if plural else 'was'} {_PARTICIPLES.get(verb, verb)} by {doer}"
+
+
+def _opposite(other: str, middle: str, one: str) -> str:
+    word = middle.split()[1]
+    return f"{other} {middle.replace(word, _OPPOSITES[word])} {one}"
+
+
+# Words of the quotations and what they may be misquoted as.
+_MISQUOTED = {
+    "never": "always", "bakery": "brewery", "hardest": "easiest", "match": "day",
+    "lifeboats": "nets", "water": "harbour", "wall": "gate", "size": "age", "tax": "gift",
+    "garden": "kitchen", "rare": "great", "power": "beauty", "stable": "lower", "end": "middle",
+    "knight": "queen", "time": "full", "sea": "desert", "given": "owed", "ice": "frost",
+    "both": "all", "empty": "open", "town": "street",
+}  # fmt: skip
+
+
+def _misquoted(value: str, chance: random.Random) -> list[tuple[str, str]]:
+    words = value.split(" ")
+    known = [i for i, word in enumerate(words) if word.strip('"').lower() in _MISQUOTED]
+    at = chance.choice(known)
+    # The first and the last word left out, it would still be quoted rightly.
+    inner = [i for i in known if 0 < i < len(words) - 1]
+    left_out = chance.choice(inner)
+    bare = words[at].strip('"')
+    other = words[at].replace(bare, _MISQUOTED[bare.lower()])
+    replaced = " ".join([*words[:at], other, *words[at + 1 :]])
+    quoted = value.strip('"').split(" ")
+    kept = " ".join(word for i, word in enumerate(quoted) if i != left_out)
+    return [("other word", replaced), ("word left out", f'"{kept}"')]
+
+
+def _other_range(value: str, chance: random.Random) -> list[tuple[str, str]]:
+    low, high = (int(part) for part in value.split(" to "))
+    more = high + chance.choice((2, 3, 5)) * max(1, (high - low) // 2)
+    less = max(1, low - max(1, (high - low) // chance.choice((2, 3))))
+    return [("other value", f"{low} to {more}"), ("another value", f"{less} to {more}")]
 
 
 def _changed(kind: str, value: str, chance: random.Random) -> str:
