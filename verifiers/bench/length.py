@@ -4,12 +4,12 @@ Takes labelled claims with short sources (see :mod:`verifiers.bench.items`) and 
 as it is, at the start, in the middle and at the end of other text, so that the whole has a given
 number of words. The other text is sources of other rows with no rare word of the claim's, in an
 order that depends on the claim, the same for all lengths (a longer text begins as a shorter one
-does). Each claim is checked with the whole path.
+does). Each claim is checked with the whole path, the same claims at every length and position, so
+that differences are paired.
 
-A table tells, for each length and position: balanced accuracy at ``--threshold`` and AUROC of the
-least supported claim, ``found`` (the share of items of which some planted text was read for every
-claim), windows read and the share of windows they are. A position effect is the difference between
-positions at one length; a cliff is a drop from one length to the next.
+That other text neither supports nor contradicts is not taken for granted: ``strayed`` tells of how
+many claims it decided without the planted text. Scores are kept in a file, so that a run that was
+stopped scores nothing twice.
 """
 
 from __future__ import annotations
@@ -18,16 +18,29 @@ import argparse
 import json
 import random
 import sys
-from dataclasses import asdict, dataclass
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from verifiers.aggregate import clean_support
 from verifiers.bench.items import read_items
-from verifiers.bench.metrics import auroc, balanced_accuracy
+from verifiers.bench.length_figure import figure
+from verifiers.bench.length_rows import (
+    LENGTHS,
+    POSITIONS,
+    Cell,
+    Checked,
+    Estimate,
+    Position,
+    differences,
+    row_of,
+    shown,
+)
 from verifiers.ranking import tokenise
 from verifiers.types import Scored, Source, Span
 
@@ -38,37 +51,13 @@ if TYPE_CHECKING:
     from verifiers.pipeline import Verifier
     from verifiers.types import Verification
 
-Position = Literal["alone", "start", "middle", "end"]
-POSITIONS: Final[tuple[Position, ...]] = ("start", "middle", "end")
-LENGTHS: Final = (100, 500, 2_000, 10_000, 50_000)
 _MOST_WORDS: Final = 60
 # A word in fewer of the texts than this share tells what a text is about.
 _RARE: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One length and position.
-
-    Attributes:
-        words: Of the source, about; 0 for the planted text alone.
-        position: Where the planted text stands.
-        items: How many claims were checked.
-        balanced_accuracy: At the threshold.
-        auroc: Of the least supported claim of each item.
-        found: The share of items of which some of the planted text was read for each claim.
-        read: Windows read, mean over claims.
-        share: Windows read of all windows, mean over claims.
-    """
-
-    words: int
-    position: Position
-    items: int
-    balanced_accuracy: float
-    auroc: float
-    found: float
-    read: float
-    share: float
+# From this contradiction on a claim counts as contradicted by other text.
+_AGAINST: Final = 0.5
+# One claim is cut and ranked while another is scored.
+_AT_ONCE: Final = 2
 
 
 class Haystack:
@@ -116,47 +105,59 @@ def planted(item: Item, others: Sequence[str], position: Position) -> tuple[str,
     return f"{before}{own}{after}", Span(len(before), len(before) + len(own))
 
 
-def measure(
-    items: Sequence[Item],
-    verifier: Verifier,
-    haystack: Haystack,
-    *,
-    words: int,
-    position: Position,
-    threshold: float,
-    progress: Callable[[], object] = lambda: None,
-) -> Row:
-    """Check every item with its source planted in about ``words`` words."""
-    scores: list[float] = []
-    found: list[bool] = []
-    read: list[tuple[int, int]] = []
-    for item in items:
-        own = sum(len(source.split()) for source in item.sources)
-        others = haystack.others(item, words - own) if words > own else []
-        text, span = planted(item, others, position)
-        verification = verifier.verify(
-            item.text, sources=[Source("s", text)], question=item.question
-        )
-        outcomes = _scored(verification)
-        scores.append(min((clean_support(outcome) for outcome in outcomes), default=1.0))
-        found.append(all(any(w.window.overlaps(span) for w in o.windows) for o in outcomes))
-        read += [(o.coverage.windows_read, o.coverage.windows_total) for o in outcomes]
-        progress()
-    values, labels = np.array(scores), np.array([item.supported for item in items])
-    return Row(
-        words,
-        position,
-        len(items),
-        balanced_accuracy(values, labels, threshold),
-        auroc(values, labels),
-        sum(found) / len(found),
-        sum(some for some, _ in read) / len(read),
-        sum(some / total for some, total in read) / len(read),
+def check(
+    item: Item, verifier: Verifier, haystack: Haystack, cell: Cell, *, threshold: float
+) -> Checked:
+    """Check one item with its source planted in about as many words as the cell says."""
+    words, position = cell
+    own = sum(len(source.split()) for source in item.sources)
+    others = haystack.others(item, words - own) if words > own else []
+    text, span = planted(item, others, position)
+    outcomes = _scored(
+        verifier.verify(item.text, sources=[Source("s", text)], question=item.question)
+    )
+    return Checked(
+        support=min((clean_support(outcome) for outcome in outcomes), default=1.0),
+        found=all(any(w.window.overlaps(span) for w in o.windows) for o in outcomes),
+        whole=all(_covered(span, [w.window for w in o.windows]) for o in outcomes),
+        strayed=any(_strayed(outcome, span, threshold) for outcome in outcomes),
+        read=(
+            sum(o.coverage.windows_read for o in outcomes),
+            sum(o.coverage.windows_total for o in outcomes),
+        ),
     )
 
 
 def _scored(verification: Verification) -> list[Scored]:
     return [a.outcome for a in verification.assessments if isinstance(a.outcome, Scored)]
+
+
+def _covered(span: Span, windows: Sequence[Span]) -> bool:
+    reached = span.start
+    for window in sorted(windows):
+        # Between sentences there is a space that no window holds.
+        if window.start <= reached + 1:
+            reached = max(reached, window.end)
+    return reached >= span.end
+
+
+def _strayed(outcome: Scored, span: Span, threshold: float) -> bool:
+    """Whether windows without a character of the planted text decide, and those with one do not."""
+
+    def most(kind: str, *, own: bool) -> float:
+        return max(
+            (
+                float(getattr(w.probs, kind))
+                for w in outcome.windows
+                if w.window.overlaps(span) is own
+            ),
+            default=0.0,
+        )
+
+    return any(
+        most(kind, own=False) >= least > most(kind, own=True)
+        for kind, least in (("entailment", threshold), ("contradiction", _AGAINST))
+    )
 
 
 def chosen(files: Sequence[Path], limit: int, seed: int) -> tuple[list[Item], Haystack]:
@@ -178,6 +179,26 @@ def chosen(files: Sequence[Path], limit: int, seed: int) -> tuple[list[Item], Ha
     return items, Haystack(texts)
 
 
+def measure(
+    items: Sequence[Item],
+    verifier: Verifier,
+    haystack: Haystack,
+    cells: Sequence[Cell],
+    *,
+    threshold: float,
+    progress: Callable[[], object] = lambda: None,
+) -> dict[Cell, list[Checked]]:
+    """Check every item in every cell."""
+
+    def one(cell: Cell, item: Item) -> Checked:
+        checked = check(item, verifier, haystack, cell, threshold=threshold)
+        progress()
+        return checked
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {cell: list(pool.map(partial(one, cell), items)) for cell in cells}
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -194,25 +215,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=list(LENGTHS),
         help="words of the whole source (100,500,2000,10000,50000)",
     )
-    parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
+    parser.add_argument("--model", default="bundled", help="as in the settings (bundled)")
+    parser.add_argument("--scores", type=Path, help="file to keep scores in, to go on from")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here, too")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write the figure here, too")
     return parser.parse_args(arguments)
 
 
-def shown(rows: Sequence[Row]) -> str:
-    """A table for people."""
-    lines = ["| words | position | balanced accuracy | AUROC | found | windows read | of all |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
-    lines += [
-        f"| {row.words or 'as it is'} | {row.position} | {row.balanced_accuracy:.3f} | "
-        f"{row.auroc:.3f} | {row.found:.3f} | {row.read:.1f} | {row.share:.3f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the bundled model and print."""
+    """Measure a model with the whole path and print."""
     from verifiers.backends import ModelSpec, batch_tokens, load_scorer
+    from verifiers.bench.scores import FileScores
     from verifiers.cache import MemoryCache
     from verifiers.claims import make_extractor
     from verifiers.engine import NLIEngine
@@ -220,40 +233,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parse(arguments)
     items, haystack = chosen(options.files, options.limit, options.seed)
-    cells: list[tuple[int, Position]] = [(0, "alone")]
+    cells: list[Cell] = [(0, "alone")]
     cells += [(words, position) for words in options.lengths for position in POSITIONS]
-    done = 0
-
-    def progress() -> None:
-        nonlocal done
-        done += 1
-        if sys.stderr.isatty() or done % len(items) == 0:
-            sys.stderr.write(f"\r{done} of {len(cells) * len(items)} checks")
-
-    spec = ModelSpec()
-    engine = NLIEngine(
-        partial(load_scorer, spec),
-        cache=MemoryCache(1_000_000),
-        max_batch_tokens=batch_tokens(spec),
-    )
+    spec = ModelSpec(model=options.model)
+    cache = MemoryCache(1_000_000) if options.scores is None else FileScores(options.scores)
+    engine = NLIEngine(partial(load_scorer, spec), cache=cache, max_batch_tokens=batch_tokens(spec))
     with Verifier(extractor=make_extractor(), engine=engine) as verifier:
-        rows = [
-            measure(
-                items,
-                verifier,
-                haystack,
-                words=words,
-                position=position,
-                threshold=options.threshold,
-                progress=progress,
-            )
-            for words, position in cells
-        ]
+        info = verifier.info
+        done = measure(
+            items,
+            verifier,
+            haystack,
+            cells,
+            threshold=options.threshold,
+            progress=_Progress(len(cells) * len(items)),
+        )
     engine.close()
-    sys.stderr.write("\n")
-    told = [asdict(row) for row in rows]
-    sys.stdout.write(json.dumps(told, indent=2) + "\n" if options.json else shown(rows))
+    labels = np.array([item.supported for item in items])
+    rows = [row_of(cell, labels, done[cell], options.threshold) for cell in cells]
+    found = differences(labels, done, options.threshold)
+    if options.json is not None:
+        told = {
+            "model": info.name,
+            "revision": info.revision,
+            "form": info.form,
+            "files": [path.name for path in options.files],
+            "items": len(items),
+            "seed": options.seed,
+            "threshold": options.threshold,
+            "rows": [asdict(row) for row in rows],
+            "differences": [asdict(difference) for difference in found],
+        }
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if options.svg is not None:
+        points: dict[tuple[int, str], tuple[Estimate, float]] = {
+            (row.words, row.position): (row.balanced_accuracy, row.found) for row in rows
+        }
+        options.svg.write_text(figure(points), encoding="utf-8")
+    sys.stdout.write(shown(rows, found))
     return 0
+
+
+class _Progress:
+    """Says on stderr how far it is and how long it will take."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._told = total, 0, 0.0
+        self._began = time.monotonic()
+
+    def __call__(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        often = 1.0 if sys.stderr.isatty() else 30.0
+        if now - self._told >= often or self._done == self._total:
+            self._told = now
+            left = (now - self._began) / self._done * (self._total - self._done)
+            end = "\n" if self._done == self._total or not sys.stderr.isatty() else "\r"
+            sys.stderr.write(f"{self._done} of {self._total} checks, {left:.0f} s left{end}")
 
 
 if __name__ == "__main__":
