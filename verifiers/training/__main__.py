@@ -86,6 +86,8 @@ def _init(args: argparse.Namespace) -> int:
         layers=layers,
         labels=args.labels.split(","),
         exit_layer=args.exit_layer,
+        lower=args.lower_from,
+        lower_layers=args.lower_layers,
     )
     print(f"{args.out}: {len(layers)} layers, labels {args.labels}")
     return 0
@@ -211,6 +213,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="read a second head after so many layers, so that clear pairs may stop there (none)",
     )
+    sub.add_argument(
+        "--lower-from",
+        type=Path,
+        help="a verifier trained from the same encoder, whose lowest layers to begin with",
+    )
+    sub.add_argument("--lower-layers", type=int, default=0, help="how many of them")
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
     sub = command("train", _train, "Train, or go on with a run that was stopped.")

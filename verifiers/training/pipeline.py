@@ -59,6 +59,8 @@ def init(
     layers: Sequence[int],
     labels: Sequence[str],
     exit_layer: int = 0,
+    lower: Path | None = None,
+    lower_layers: int = 0,
 ) -> None:
     """Cut a start checkpoint out of a BERT one: some of its layers, its pooler, a fresh head.
 
@@ -69,22 +71,26 @@ def init(
         layers: Layers to keep, in the order they are to have.
         labels: Names of the new head's columns.
         exit_layer: After how many of the kept layers a second head reads; 0 for none.
+        lower: A verifier trained from the same encoder. Embeddings and lowest layers are taken
+            from it, so that a deeper model begins where a shallower one has arrived.
+        lower_layers: How many. The last layer of a verifier knows its first token alone, and is
+            of no use below others.
     """
     config = read_json(source / "config.json")
     if not layers or not all(0 <= i < int(config["num_hidden_layers"]) for i in layers):
         raise ValueError(f"layers {list(layers)} are not all among those of {source}")
-    weights: dict[str, NDArray[Any]] = {}
-    for name, value in read_weights(source).items():
-        full = name if name.startswith(("bert.", "classifier.")) else "bert." + name
-        if full.startswith("classifier.") or full.endswith("position_ids"):
-            continue
-        if full.startswith("bert.encoder.layer."):
-            number, _, rest = full.removeprefix("bert.encoder.layer.").partition(".")
-            for at, kept in enumerate(layers):
-                if kept == int(number):
-                    weights[f"bert.encoder.layer.{at}.{rest}"] = value.astype("float32")
-        else:
-            weights[full] = value.astype("float32")
+    weights = _encoder(
+        source, {kept: [at for at, i in enumerate(layers) if i == kept] for kept in layers}
+    )
+    if lower is not None:
+        if not 0 < lower_layers <= len(layers):
+            raise ValueError(f"{lower_layers} lower layers do not fit into {len(layers)}")
+        grafted = _encoder(lower, {i: [i] for i in range(lower_layers)})
+        grafted = {name: value for name, value in grafted.items() if ".pooler." not in name}
+        for name, value in grafted.items():
+            if name not in weights or weights[name].shape != value.shape:
+                raise ValueError(f"{name} of {lower} does not fit {source}")
+        weights.update(grafted)
     if not 0 <= exit_layer < len(layers):
         raise ValueError(f"an exit after layer {exit_layer} of {len(layers)} saves nothing")
     target.mkdir(parents=True, exist_ok=True)
@@ -103,6 +109,22 @@ def init(
         },
     )
     shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+
+
+def _encoder(source: Path, places: Mapping[int, Sequence[int]]) -> dict[str, NDArray[Any]]:
+    """Embeddings, pooler and some layers of a checkpoint, each layer under its new numbers."""
+    weights: dict[str, NDArray[Any]] = {}
+    for name, value in read_weights(source).items():
+        full = name if name.startswith(("bert.", "classifier.", "exit.")) else "bert." + name
+        if full.startswith(("classifier.", "exit.")) or full.endswith("position_ids"):
+            continue
+        if full.startswith("bert.encoder.layer."):
+            number, _, rest = full.removeprefix("bert.encoder.layer.").partition(".")
+            for at in places.get(int(number), ()):
+                weights[f"bert.encoder.layer.{at}.{rest}"] = value.astype("float32")
+        else:
+            weights[full] = value.astype("float32")
+    return weights
 
 
 def train(

@@ -135,6 +135,36 @@ def test_init_keeps_the_layers_asked_for(tiny_start, tmp_path):
     assert read_json(tmp_path / "config.json")["num_hidden_layers"] == 1
 
 
+def test_init_takes_the_lower_layers_of_a_verifier(tiny_start, toy_data, recipe, tmp_path):
+    """What a shallower verifier has learnt below is where a deeper one begins; its top is not."""
+    from safetensors.numpy import load_file
+
+    run, out = tmp_path / "run", tmp_path / "start"
+    recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))
+    command = ["train", "--data", str(toy_data), "--start", str(tiny_start), "--run", str(run)]
+    assert main([*command, "--recipe", str(recipe)]) == 0
+    command = ["init", "--from", str(tiny_start), "--layers", "0,1", "--out", str(out)]
+    lower = ["--lower-from", str(run / "model"), "--lower-layers", "1"]
+    assert main([*command, *lower, "--exit-layer", "1"]) == 0
+    old = load_file(tiny_start / "model.safetensors")
+    learnt = load_file(run / "model" / "model.safetensors")
+    new = load_file(out / "model.safetensors")
+    name = "bert.encoder.layer.{}.output.dense.weight"
+    assert (new[name.format(0)] == learnt[name.format(0)]).all()
+    assert (new[name.format(1)] == old[name.format(1)]).all()
+    assert (new[name.format(0)] != old[name.format(0)]).any()
+    assert (new["bert.pooler.dense.weight"] == old["bert.pooler.dense.weight"]).all()
+    assert read_json(out / "config.json")["exit_layer"] == 1
+
+
+def test_init_refuses_layers_that_do_not_fit(tiny_start, tmp_path, capsys):
+    """More lower layers than there is room for end with a message and no folder."""
+    command = ["init", "--from", str(tiny_start), "--layers", "0", "--out", str(tmp_path / "x")]
+    assert main([*command, "--lower-from", str(tiny_start), "--lower-layers", "2"]) == 2
+    assert "2 lower layers do not fit into 1" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
 def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     """The averaged model has the mean of the checkpoints' averages."""
     from safetensors.numpy import load_file
