@@ -144,7 +144,7 @@ def bench(  # noqa: PLR0917 - the options of a command
         Path, typer.Option(help="Folder of results and scores; a stopped run goes on from it.")
     ] = Path(".groundrail-bench"),
     workers: Annotated[
-        int, typer.Option(help="Items scored at once, so that batches fill.", min=1)
+        int, typer.Option(help="Items scored at once, so that batches fill; more for a GPU.", min=1)
     ] = 48,
     timed: Annotated[
         int,

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 _LEVEL = 95.0
-# Cells of one slice of counts as floats: 16 MB.
-_CELLS = 2_000_000
+# Cells of one slice of counts; as floats 4 MB.
+_CELLS = 500_000
 
 
 class Interval(NamedTuple):
@@ -102,19 +102,24 @@ def ranked_drawn(counts: Counts, scores: Floats, labels: Bools) -> tuple[Floats,
         return empty, empty
     order = np.argsort(scores, kind="stable")
     ranked, truth = scores[order], labels[order]
-    firsts = np.flatnonzero(np.concatenate([[True], ranked[1:] > ranked[:-1]]))
+    # The last of each run of equal scores: cuts fall between runs alone.
+    lasts = np.flatnonzero(np.concatenate([ranked[1:] > ranked[:-1], [True]]))
     areas, bests = [], []
-    for part in _slices(counts):
-        weights = part[:, order]
-        ups = np.add.reduceat(weights * truth, firsts, axis=1)
-        downs = np.add.reduceat(weights * ~truth, firsts, axis=1)
-        all_ups, all_downs = ups.sum(axis=1), downs.sum(axis=1)
-        upto = np.cumsum(downs, axis=1)
-        areas.append(_ratio((ups * (upto - downs / 2)).sum(axis=1), all_ups * all_downs))
-        missed = _ratio(np.cumsum(ups, axis=1), all_ups[:, None])
-        caught = _ratio(upto, all_downs[:, None])
-        # A threshold below everything reaches a half.
-        bests.append(np.maximum(((1 - missed + caught) / 2).max(axis=1), 0.5))
+    for rows in _rows(counts):
+        weights = np.take(counts[rows], order, axis=1).astype(np.int32)
+        positive = weights * truth
+        ups = np.take(np.cumsum(positive, axis=1, dtype=np.int32), lasts, axis=1)
+        downs = np.take(np.cumsum(weights - positive, axis=1, dtype=np.int32), lasts, axis=1)
+        # Each positive of a run has all negatives of earlier runs below it, and ties half.
+        own = np.diff(ups, axis=1, prepend=np.int32(0)).astype(np.float64)
+        below = downs - np.diff(downs, axis=1, prepend=np.int32(0)) / 2
+        all_ups, all_downs = ups[:, -1].astype(np.float64), downs[:, -1].astype(np.float64)
+        areas.append(_ratio(np.einsum("ij,ij->i", own, below), all_ups * all_downs))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gain = (downs / all_downs[:, None] - ups / all_ups[:, None]).max(axis=1)
+        # A threshold below everything gains nothing and reaches a half.
+        best = (1 + np.maximum(gain, 0.0)) / 2
+        bests.append(np.where((all_ups > 0) & (all_downs > 0), best, np.nan))
     return np.concatenate(areas), np.concatenate(bests)
 
 
@@ -143,10 +148,15 @@ def _sums(counts: Counts, *columns: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.concatenate([part @ stacked for part in _slices(counts)]).T
 
 
-def _slices(counts: Counts) -> Iterator[Floats]:
+def _rows(counts: Counts) -> Iterator[slice]:
     step = max(1, _CELLS // max(counts.shape[1], 1))
     for start in range(0, len(counts), step):
-        yield counts[start : start + step].astype(np.float64)
+        yield slice(start, start + step)
+
+
+def _slices(counts: Counts) -> Iterator[Floats]:
+    for rows in _rows(counts):
+        yield counts[rows].astype(np.float64)
 
 
 def _ratio(upper: Floats, lower: Floats) -> Floats:

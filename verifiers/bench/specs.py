@@ -32,7 +32,9 @@ _SWITCHES = frozenset({"early_exit"})
 _NUMBERS = {"threads": int, "max_tokens": int, "timeout": float}
 _MODEL_KEYS = tuple(f.name for f in fields(ModelSpec) if f.name not in _NOT_HERE)
 _EVIDENCE_KEYS: dict[str, type[int | float]] = {
-    name: type(value) for name, value in asdict(EvidenceSettings()).items()
+    name: type(value)
+    for name, value in asdict(EvidenceSettings()).items()
+    if type(value) in (int, float)
 }
 _NAME = re.compile(r"[\w.+ -]+")
 

@@ -6,8 +6,8 @@
     The NLI model alone: the whole text as one hypothesis against windows of the sources, the
     best window's entailment. What people get who call a model themselves.
 ``model+values``
-    The same with the value layer: a window with a value that differs from the text's does not
-    support it.
+    The same with the value layer: a value that differs from the text's lowers the support of the
+    window it stands in.
 ``pipeline``
     The whole path: claims, evidence, model, values. An answer is as well supported as the least
     supported of its checkworthy claims; one without any is not contradicted by anything and
@@ -144,7 +144,7 @@ class BareModel:
             engine: Scores pairs.
             evidence: How sources are read. The windows that the pipeline may leave out (``near``,
                 ``enough``) are all read here.
-            values: Whether the value layer may take windows out of the support.
+            values: Whether the value layer may lower the support of windows.
             name: Of the system.
         """
         self.name = name or ("model+values" if values else "model")
