@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from verifiers.types import Pair
+from verifiers.types import NLIProbs, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from verifiers.protocols import PairScorer
-    from verifiers.types import NLIProbs
 
 
 class ScoredSpan(NamedTuple):
@@ -27,7 +26,8 @@ class ScoredSpan(NamedTuple):
 class PassageSpans(NamedTuple):
     """What the best of several passages leaves unsupported.
 
-    ``passage`` is its place among those given, ``probs`` its score.
+    ``passage`` is its place among those given, ``probs`` its score, asked with the question if one
+    is known.
     """
 
     passage: int
@@ -89,10 +89,22 @@ def best_passage(
         raise TypeError("this model does not tell spans")
     if not passages:
         raise ValueError("there is no passage to compare with")
-    scores = [scorer.score([Pair(passage, hypothesis)])[0] for passage in passages]
+    pairs = [Pair(passage, hypothesis) for passage in passages]
+    if question is None:
+        scores = [scorer.score([pair])[0] for pair in pairs]
+    else:
+        # A score knows no question; what decides must be asked as the spans are.
+        scores = [_with_question(scorer, pair, question) for pair in pairs]
     index = max(range(len(scores)), key=lambda place: scores[place].entailment)
-    spans = scorer.spans(Pair(passages[index], hypothesis), question=question, threshold=threshold)
+    spans = scorer.spans(pairs[index], question=question, threshold=threshold)
     return PassageSpans(index, scores[index], spans)
+
+
+def _with_question(scorer: SpanScorer, pair: Pair, question: str) -> NLIProbs:
+    """The support of the least supported token; none where no token states anything."""
+    spans = scorer.spans(pair, question=question, threshold=0.0)
+    doubt = max((span.probability for span in spans), default=1.0)
+    return NLIProbs(1.0 - doubt, doubt, 0.0)
 
 
 def merged(

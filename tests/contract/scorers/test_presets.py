@@ -254,6 +254,15 @@ def test_the_best_passage_counts(tiny_preset: Callable[[str], Path]) -> None:
     scores = [scorer.score([Pair(passage, claim)])[0] for passage in passages]
     assert found.probs == max(scores, key=lambda probs: probs.entailment)
     assert found.spans == scorer.spans(Pair(passages[found.passage], claim))
+    # With a question every passage is asked with it, and so is the one that is chosen.
+    asked = best_passage(scorer, passages, claim, question="How many kinds?", threshold=0.0)
+    doubts = [
+        scorer.spans(Pair(passage, claim), question="How many kinds?", threshold=0.0)[0].probability
+        for passage in passages
+    ]
+    assert asked.passage == doubts.index(min(doubts))
+    assert math.isclose(asked.probs.entailment, 1.0 - min(doubts), abs_tol=1e-9)
+    assert asked.spans[0].probability == min(doubts)
     with pytest.raises(ValueError, match="no passage"):
         best_passage(scorer, [], claim)
     scorer.close()
