@@ -50,7 +50,7 @@ class NLIEngine:
         max_batch_tokens: int = 1_024,
         max_batch_pairs: int = 64,
         max_queue_pairs: int = 20_000,
-        lookahead_pairs: int = 64,
+        lookahead_pairs: int = 128,
     ) -> None:
         """Make an engine; nothing is loaded yet.
 

@@ -29,6 +29,7 @@ import onnxruntime as ort
 from verifiers.backends.config import read_config
 from verifiers.backends.labels import read_columns
 from verifiers.backends.onnx_files import content_digest, locate
+from verifiers.backends.pieces import Pieces
 from verifiers.backends.spec import BUNDLED
 from verifiers.backends.threads import default_threads
 from verifiers.backends.tokenizer import PairTokenizer
@@ -76,6 +77,7 @@ class OnnxScorer:
         self._columns = read_columns(config.id2label, override=spec.labels)
         self._temperature = config.temperature
         self._tokenizer, content = PairTokenizer.load(found.folder / "tokenizer.json")
+        self._pieces = Pieces(self._tokenizer)
         digest = content_digest(found, config)
         tokenizer_digest = hashlib.sha256(content).hexdigest()
         config.check_digest("tokenizer.json", tokenizer_digest)
@@ -116,7 +118,7 @@ class OnnxScorer:
 
     def count_tokens(self, pairs: Sequence[Pair]) -> list[int]:
         """The length of each pair with its special tokens, uncut."""
-        return self._tokenizer.count_pairs(pairs)
+        return self._pieces.lengths(pairs)
 
     def count_text(self, texts: Sequence[str]) -> list[int]:
         """The tokens of each text alone."""
@@ -131,13 +133,10 @@ class OnnxScorer:
         """
         if not pairs:
             return []
-        feed = self._feed(pairs)
-        rule = self._exit
+        feed, rule = self.feed(pairs), self._exit
         if rule is None:
             (logits,) = self._run(feed, ["logits"])
             return [self._columns.from_logits(row, temperature=self._temperature) for row in logits]
-        feed["exit_at"] = np.array(rule.confidence, dtype=np.float32)
-        feed["exit_temperature"] = np.array(rule.temperature, dtype=np.float32)
         logits, left = self._run(feed, ["logits", "exited"])
         self.exited += sum(left)
         return [
@@ -160,27 +159,33 @@ class OnnxScorer:
         full, *early = self._run(self._feed(pairs), names)
         return Heads(full, early[0] if early else None)
 
+    def forget(self) -> None:
+        """Forget the tokens of texts read before; they are tokenised anew. For measuring."""
+        self._pieces.forget()
+
+    def feed(self, pairs: Sequence[Pair]) -> dict[str, NDArray[Any]]:
+        """What the session is given for one batch; for :meth:`score`, and for measuring.
+
+        Raises:
+            InputTooLong: If a pair does not fit.
+        """
+        feed = self._feed(pairs)
+        if self._exit is not None:
+            feed["exit_at"] = np.array(self._exit.confidence, dtype=np.float32)
+            feed["exit_temperature"] = np.array(self._exit.temperature, dtype=np.float32)
+        return feed
+
     def _feed(self, pairs: Sequence[Pair]) -> dict[str, NDArray[Any]]:
         """The arrays of one batch, padded to its longest pair."""
-        encoded = self._tokenizer.encode(pairs)
-        longest = max(len(item.ids) for item in encoded)
+        longest = max(self._pieces.lengths(pairs))
         if longest > self._info.max_tokens:
             raise InputTooLong(
                 f"A pair of {longest} tokens does not fit the model, which reads"
                 f" {self._info.max_tokens}. Nothing was cut and nothing was scored.",
                 hint="Cut the source into windows, or the claim into sentences.",
             )
-        feed = {
-            "input_ids": np.full((len(pairs), longest), self._pad_id, dtype=np.int64),
-            "attention_mask": np.zeros((len(pairs), longest), dtype=np.int64),
-            "token_type_ids": np.zeros((len(pairs), longest), dtype=np.int64),
-        }
-        for row, item in enumerate(encoded):
-            length = len(item.ids)
-            feed["input_ids"][row, :length] = item.ids
-            feed["attention_mask"][row, :length] = 1
-            feed["token_type_ids"][row, :length] = item.type_ids
-        return {name: feed[name] for name in self._inputs}
+        batch = self._pieces.batch(pairs, pad_id=self._pad_id)
+        return {name: getattr(batch, name) for name in self._inputs}
 
     def _run(self, feed: dict[str, NDArray[Any]], names: list[str]) -> list[Any]:
         """The named outputs, as lists with one row a pair; the first stands for the logits."""

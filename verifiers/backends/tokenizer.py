@@ -126,6 +126,12 @@ class PairTokenizer:
             for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
 
+    def framed(self, pair: Pair) -> list[tuple[int | None, int, int]]:
+        """Each token of a pair: of which of its texts (None for special tokens), id, type id."""
+        encoding = self._tokenizer.encode(pair.premise, pair.hypothesis)
+        texts: list[int | None] = encoding.sequence_ids
+        return list(zip(texts, encoding.ids, encoding.type_ids, strict=True))
+
     def token_id(self, token: str) -> int | None:
         """The id of a token by its exact text in the vocabulary."""
         found: int | None = self._tokenizer.token_to_id(token)

@@ -12,34 +12,42 @@ Same weights, same pairs, same number of threads for all:
     floor of what this network costs on this machine.
 ``engine``
     Ours: texts in, probabilities out; tokenisation, queue, batching and calibration included. No
-    cache.
+    cache of scores, and every text tokenised anew in every round.
+
+Session and engine are measured for each form of the model (fp32, int8) and with its exit head,
+where it has them; the other two compute in fp32. ``engine_to_session`` is the engine's share of
+its floor.
 
 Pairs are the windows that the evidence of labelled files is cut into, so their lengths are mixed
 as real sources mix them. Arms take turns in an order that changes; figures are medians, and ratios
-are medians of the ratios within one round, since machines are shared. Needs the extra ``torch``.
-Writes JSON to standard output.
+are medians of the ratios within one round, since machines are shared. Needs the extra ``torch``,
+but for ``--ours``. Writes JSON to standard output.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from verifiers.backends import ModelSpec, batch_tokens, load_scorer
+from verifiers.backends.onnx import OnnxScorer
 from verifiers.backends.threads import default_threads
 from verifiers.batching import plan_batches
 from verifiers.bench.items import read_items
 from verifiers.engine import NLIEngine
+from verifiers.errors import ModelUnavailable
 from verifiers.rules import split
 from verifiers.types import Pair, Source
 from verifiers.windows import cut
@@ -90,10 +98,7 @@ def restore(folder: Path, target: Path) -> None:
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-    stored = {
-        tensor.name.removesuffix(".f16"): onnx.numpy_helper.to_array(tensor).astype(np.float32)
-        for tensor in onnx.load(folder / "model.onnx").graph.initializer
-    }
+    stored = _stored(onnx.load(folder / "model.onnx").graph.initializer, onnx.numpy_helper)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     model = BertForSequenceClassification(BertConfig(**_bert(config)))
     weights = {}
@@ -113,6 +118,19 @@ def restore(folder: Path, target: Path) -> None:
         # Not the default, and without it the two texts are not told apart.
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     ).save_pretrained(target)
+
+
+def _stored(tensors: Any, helper: Any) -> dict[str, Any]:
+    """The graph's weights as float32, by name, from whatever storage."""
+    arrays = {tensor.name: helper.to_array(tensor) for tensor in tensors}
+    found = {}
+    for name, array in arrays.items():
+        plain = name.removesuffix(".f16").removesuffix(".i8")
+        if ".self." in plain:
+            plain = plain.removesuffix(".T")
+        scale = arrays[name.removesuffix(".i8") + ".scale"] if name.endswith(".i8") else 1.0
+        found[plain] = array.astype(np.float32) * np.float32(scale)
+    return found
 
 
 def _bert(config: dict[str, Any]) -> dict[str, Any]:
@@ -151,13 +169,67 @@ def check_same(checkpoint: Path, scorer: PairScorer, pairs: Sequence[Pair]) -> N
             raise RuntimeError("the restored checkpoint is not the same model; nothing was timed")
 
 
-def engine_arm(engine: NLIEngine) -> Arm:
-    """Ours, texts in and probabilities out."""
+class Ours(NamedTuple):
+    """One way to run our model, with the arms that measure it."""
 
-    def run(pairs: Sequence[Pair]) -> None:
-        engine.score(pairs)
+    name: str
+    scorer: OnnxScorer
+    engine: NLIEngine
 
-    return run
+    def engine_arm(self) -> Arm:
+        """Texts in and probabilities out, every text tokenised anew in every round."""
+
+        def run(pairs: Sequence[Pair]) -> None:
+            self.scorer.forget()
+            self.engine.score(pairs)
+
+        return run
+
+    def session_arm(self, pairs: Sequence[Pair], budget: int) -> Arm:
+        """The bare session on arrays made beforehand, asked for what the engine asks."""
+        lengths = self.scorer.count_tokens(pairs)
+        batches = plan_batches(lengths, max_tokens=budget, max_items=64)
+        feeds = [self.scorer.feed([pairs[index] for index in batch]) for batch in batches]
+        session = self.scorer._session  # noqa: SLF001 - the floor has no interface
+
+        def run(_pairs: Sequence[Pair]) -> None:
+            for feed in feeds:
+                session.run(None, feed)
+
+        return run
+
+
+def _given(scorer: OnnxScorer) -> OnnxScorer:
+    return scorer
+
+
+def ours(model: str, threads: int) -> list[Ours]:
+    """Our model in every form it has, the one that `auto` takes first, with and without its exit.
+
+    Raises:
+        TypeError: If it is no ONNX model.
+    """
+    found: dict[str, Ours] = {}
+    for form in ("auto", "fp32", "int8"):
+        for early in (True, False):
+            spec = ModelSpec(
+                model=model, backend="onnx", form=form, early_exit=early, threads=threads
+            )
+            try:
+                scorer = load_scorer(spec)
+            except ModelUnavailable:
+                if form == "auto":
+                    raise
+                continue  # it does not come in this form
+            if not isinstance(scorer, OnnxScorer):
+                raise TypeError(f"{model} is no ONNX model")
+            name = scorer.info.form.partition("/")[0]
+            name += ", exit" if "exit after" in scorer.info.form else ""
+            if name not in found:
+                scorer.exited = 0  # of the pairs that proved its labels
+                engine = NLIEngine(partial(_given, scorer), max_batch_tokens=batch_tokens(spec))
+                found[name] = Ours(name, scorer, engine)
+    return list(found.values())
 
 
 def pipeline_arm(checkpoint: Path) -> Arm:
@@ -185,42 +257,19 @@ def cross_encoder_arm(checkpoint: Path) -> Arm | None:
     return lambda pairs: model.predict([tuple(pair) for pair in pairs], show_progress_bar=False)
 
 
-def session_arm(scorer: Any, pairs: Sequence[Pair], budget: int) -> Arm:
-    """The bare session on arrays made beforehand."""
-    lengths = scorer.count_tokens(pairs)
-    batches = plan_batches(lengths, max_tokens=budget, max_items=64)
-    encoded = scorer._tokenizer.encode(pairs)  # noqa: SLF001 - the floor has no interface
-    feeds = []
-    for batch in batches:
-        longest = max(lengths[i] for i in batch)
-        feed = {
-            key: np.zeros((len(batch), longest), dtype=np.int64)
-            for key in ("input_ids", "attention_mask", "token_type_ids")
-        }
-        for row, index in enumerate(batch):
-            feed["input_ids"][row, : lengths[index]] = encoded[index].ids
-            feed["attention_mask"][row, : lengths[index]] = 1
-            feed["token_type_ids"][row, : lengths[index]] = encoded[index].type_ids
-        feeds.append(feed)
-
-    def run(_pairs: Sequence[Pair]) -> None:
-        for feed in feeds:
-            scorer._session.run(None, feed)  # noqa: SLF001
-
-    return run
-
-
-def measure(arms: dict[str, Arm], pairs: Sequence[Pair], repeat: int) -> dict[str, list[float]]:
-    """Seconds of every arm in every round, after one round that does not count."""
+def measure(
+    arms: dict[str, Arm], pairs: Sequence[Pair], repeat: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Seconds by ``clock`` of every arm in every round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     names = list(arms)
     for turn in range(repeat + 1):
         order = names[turn % len(names) :] + names[: turn % len(names)]
         for name in order:
-            begun = time.perf_counter()
+            begun = clock()
             arms[name](pairs)
             if turn:
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(clock() - begun)
         sys.stderr.write(f"round {turn} of {repeat}\n")
     return seconds
 
@@ -238,64 +287,86 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeat", type=int, default=5, help="rounds that count (default 5)")
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ours", action="store_true", help="leave the other projects out")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time of all threads, not the clock's: for machines with other work",
+    )
     options = parser.parse_args(arguments)
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    ways = ours(options.model, options.threads)
+    pairs = sample_pairs(options.files, ways[0].scorer, options.pairs, options.seed)
+    arms: dict[str, Arm] = {}
+    for way in ways:
+        arms[f"engine ({way.name})"] = way.engine_arm()
+        arms[f"session ({way.name})"] = way.session_arm(
+            pairs, batch_tokens(ModelSpec(model=options.model, backend="onnx"))
+        )
+    with contextlib.ExitStack() as stack:
+        for way in ways:
+            stack.enter_context(way.engine)
+        if not options.ours:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            arms |= _others(options.model, ways, pairs, scratch, options.threads)
+        seconds = measure(arms, pairs, options.repeat, clock)
+        lengths = ways[0].scorer.count_tokens(pairs)
+    report = _report(ways, lengths, seconds, options.threads)
+    json.dump({"clock": clock.__name__, **report}, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    return 0
 
+
+def _others(
+    model: str, ways: Sequence[Ours], pairs: Sequence[Pair], scratch: Path, threads: int
+) -> dict[str, Arm]:
     import torch
 
-    torch.set_num_threads(options.threads)
-    spec = ModelSpec(model=options.model, threads=options.threads)
-    budget = batch_tokens(spec)
-    scorer = load_scorer(spec)
-    pairs = sample_pairs(options.files, scorer, options.pairs, options.seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = Path(scratch)
-        if options.model == "bundled":
-            with as_file(files("verifiers") / "models" / scorer.info.name) as folder:
-                restore(folder, checkpoint)
-        else:
-            restore(Path(options.model), checkpoint)
-        check_same(checkpoint, scorer, pairs[:8])
-        engine = NLIEngine(lambda: load_scorer(spec), max_batch_tokens=budget)
-        cross_encoder = cross_encoder_arm(checkpoint)
-        arms: dict[str, Arm] = {
-            "engine": engine_arm(engine),
-            "session": session_arm(scorer, pairs, budget),
-            "pipeline": pipeline_arm(checkpoint),
-        }
-        if cross_encoder is not None:
-            arms["cross-encoder"] = cross_encoder
-        with engine:
-            seconds = measure(arms, pairs, options.repeat)
-    lengths = scorer.count_tokens(pairs)
-    report = {
-        "model": scorer.info.name,
-        "revision": scorer.info.revision,
-        "form": scorer.info.form,
-        "threads": options.threads,
-        "pairs": len(pairs),
+    torch.set_num_threads(threads)
+    if model == "bundled":
+        with as_file(files("verifiers") / "models" / ways[0].scorer.info.name) as folder:
+            restore(folder, scratch)
+    else:
+        restore(Path(model), scratch)
+    whole = next(way for way in ways if way.name == "fp32")
+    check_same(scratch, whole.scorer, pairs[:8])
+    arms = {"pipeline": pipeline_arm(scratch)}
+    cross_encoder = cross_encoder_arm(scratch)
+    return arms if cross_encoder is None else {**arms, "cross-encoder": cross_encoder}
+
+
+def _report(
+    ways: Sequence[Ours], lengths: Sequence[int], seconds: dict[str, list[float]], threads: int
+) -> dict[str, Any]:
+    def times(one: str, other: str) -> float:
+        """How many times as fast the first is as the second."""
+        return statistics.median(b / a for a, b in zip(seconds[one], seconds[other], strict=True))
+
+    info, first = ways[0].scorer.info, f"engine ({ways[0].name})"
+    rates = {name: 1 / statistics.median(own) for name, own in seconds.items()}
+    return {
+        "model": info.name,
+        "revision": info.revision,
+        "form": info.form,
+        "threads": threads,
+        "pairs": len(lengths),
         "tokens": {
             "mean": statistics.mean(lengths),
             "median": statistics.median(lengths),
             "longest": max(lengths),
         },
-        "pairs_per_second": {
-            name: len(pairs) / statistics.median(own) for name, own in seconds.items()
+        "pairs_per_second": {name: len(lengths) * rate for name, rate in rates.items()},
+        "tokens_per_second": {name: sum(lengths) * rate for name, rate in rates.items()},
+        "engine_to_session": {
+            way.name: times(f"engine ({way.name})", f"session ({way.name})") for way in ways
         },
-        "tokens_per_second": {
-            name: sum(lengths) / statistics.median(own) for name, own in seconds.items()
+        "engine_times_faster_than": {n: times(first, n) for n in seconds if n != first},
+        "not_installed": [] if "cross-encoder" in seconds else ["sentence-transformers"],
+        "exited_of_scored": {
+            way.name: [way.scorer.exited, way.engine.stats.scored] for way in ways
         },
-        "engine_times_faster_than": {
-            name: statistics.median(
-                other / ours for other, ours in zip(own, seconds["engine"], strict=True)
-            )
-            for name, own in seconds.items()
-            if name != "engine"
-        },
-        "not_installed": [] if cross_encoder else ["sentence-transformers"],
         "seconds": seconds,
     }
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
-    return 0
 
 
 if __name__ == "__main__":
