@@ -69,18 +69,19 @@ def bench(  # noqa: PLR0917 - the options of a command
         list[str],
         typer.Option(
             metavar="SPEC",
-            help="What to measure: overlap, model, model+values or pipeline, as "
-            "[NAME=]KIND[@MODEL][,SETTING=VALUE...]; repeat for several. Without @MODEL it is "
-            "measured with every model. Settings are those of evidence, such as window_tokens.",
+            help="What to measure: overlap, model, model+values or pipeline; repeat for several. "
+            "'pipeline@big' is with that model alone, else it is measured with each; "
+            "'pipeline,k=5' reads evidence in another way; 'mine=pipeline' gives it a name.",
         ),
     ] = ["overlap", "model", "pipeline"],  # noqa: B006
     model: Annotated[
         list[str],
         typer.Option(
             metavar="SPEC",
-            help="An NLI model, as [NAME=]MODEL[,OPTION=VALUE...]; repeat to compare. MODEL is "
-            "'bundled', a folder, a preset, a hub id, or 'settings' for the one your settings "
-            "name. Options: backend, device, url, threads, ...",
+            help="An NLI model: 'bundled', a folder, a preset, a hub id, or 'settings' for the one "
+            "your settings name; repeat to compare. 'big=NAME' gives it a name; "
+            "',device=cuda' behind it, or ',backend=...', ',url=...', ',threads=...' and others, "
+            "say how it runs.",
         ),
     ] = ["bundled"],  # noqa: B006
     column: Annotated[

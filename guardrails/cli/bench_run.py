@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -149,7 +150,13 @@ def _make(asked: Asked, stack: ExitStack) -> _Bench:
         made.alone = cache.paused
     for name, spec in asked.models.items():
         engines[name] = stack.enter_context(
-            NLIEngine(partial(load_scorer, spec), cache=cache, max_batch_tokens=batch_tokens(spec))
+            NLIEngine(
+                partial(load_scorer, spec),
+                cache=cache,
+                max_batch_tokens=batch_tokens(spec),
+                # Nobody waits here: a full queue would be a failure where patience is enough.
+                max_queue_pairs=sys.maxsize,
+            )
         )
         info = engines[name].info
         made.facts[f"model {name}"] = (
