@@ -199,6 +199,7 @@ def _verifier(settings: Settings, owned: ExitStack, engine: _Later[NLIEngine]) -
             near=evidence.near,
             first=evidence.first,
             enough=evidence.enough,
+            unsure=evidence.unsure,
         ),
     )
     owned.callback(verifier.close)

@@ -58,6 +58,8 @@ class EvidenceSettings:
         first: How many of these are read first. When one of them supports the claim with at least
             ``enough`` and none contradicts it, the others are left unread; coverage says so.
         enough: Above 1 for reading them always.
+        unsure: Where the best window supports a claim with at least this and less than
+            ``enough``, its sentences nearest to the claim are read alone, too. 1 or more for never.
     """
 
     window_tokens: int = 128
@@ -67,6 +69,7 @@ class EvidenceSettings:
     near: float = 0.5
     first: int = 4
     enough: float = 0.7
+    unsure: float = 0.1
 
     def __post_init__(self) -> None:
         if self.window_tokens < LEAST_WINDOW_TOKENS or self.overlap_sentences < 0:
@@ -74,9 +77,10 @@ class EvidenceSettings:
                 f"window_tokens must be {LEAST_WINDOW_TOKENS} or more and overlap_sentences 0 or "
                 f"more, not {self.window_tokens} and {self.overlap_sentences}"
             )
-        if self.first < 1 or self.enough <= 0:
+        if self.first < 1 or self.enough <= 0 or self.unsure <= 0:
             raise ValueError(
-                f"first must be 1 or more and enough above 0, not {self.first} and {self.enough}"
+                f"first must be 1 or more, and enough and unsure above 0, not {self.first}, "
+                f"{self.enough} and {self.unsure}"
             )
         if not 0.0 <= self.near <= 1.0:
             raise ValueError(f"near must be in [0, 1], not {self.near}")

@@ -24,6 +24,7 @@ from verifiers.types import (
     Skipped,
     Span,
     Verification,
+    Window,
     WindowScore,
 )
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from verifiers.errors import VerifierError
-    from verifiers.types import EvidenceSpan, Outcome, ValueMismatch, Window
+    from verifiers.types import EvidenceSpan, Outcome, ValueMismatch
 
     Narrow = Callable[[Window, str, Span | None], EvidenceSpan]
     CheckValues = Callable[[Claim, Window], Iterable[ValueMismatch]]
@@ -171,6 +172,61 @@ def _shortened(
         sources_read=len({window.source_id for window in windows}),
     )
     return replace(item, reading=Reading(windows, coverage), places=item.places[:first])
+
+
+def looked_closer(
+    plan: Plan,
+    scores: Mapping[int, NLIProbs | Failed],
+    *,
+    narrow: Narrow,
+    between: tuple[float, float],
+) -> Plan:
+    """The plan with, for each claim that no window quite supports, one more passage to read.
+
+    What stands around the sentences that bear a claim out makes a model less sure of it. So where
+    the best window's entailment is unsure, the sentences of that window nearest to the claim are
+    read alone, too. They are part of a window that was read, so coverage stays as it is.
+
+    Args:
+        plan: What was read so far.
+        scores: By place, those of all windows of ``plan``.
+        narrow: Finds the sentences of a window nearest to a text.
+        between: From which best entailment on, and below which.
+    """
+    pairs = list(plan.pairs)
+    claims = []
+    for item in plan.claims:
+        passage = _nearest(item, scores, narrow, between)
+        if passage is None or item.reading is None:
+            claims.append(item)
+            continue
+        reading = replace(item.reading, windows=(*item.reading.windows, passage))
+        claims.append(replace(item, reading=reading, places=(*item.places, len(pairs))))
+        pairs.append(Pair(passage.text, item.claim.hypothesis))
+    return Plan(tuple(claims), tuple(pairs), plan.seconds)
+
+
+def _nearest(
+    item: ClaimPlan,
+    scores: Mapping[int, NLIProbs | Failed],
+    narrow: Narrow,
+    between: tuple[float, float],
+) -> Window | None:
+    if item.reading is None or not item.places:
+        return None
+    read = [VERBATIM if place is None else scores[place] for place in item.places]
+    good = [probs for probs in read if isinstance(probs, NLIProbs)]
+    if len(good) < len(read):
+        return None  # the claim has failed as it is
+    best = max(range(len(good)), key=lambda place: good[place].entailment)
+    least, enough = between
+    if not least <= good[best].entailment < enough:
+        return None
+    window = item.reading.windows[best]
+    near = narrow(window, item.claim.hypothesis, None)
+    if near.text.strip() == window.text.strip():
+        return None
+    return Window(window.source_id, window.index, near.span, near.text)
 
 
 # A window with less entailment than this supports at no sensible threshold, so its values are

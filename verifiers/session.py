@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from verifiers.errors import BackendFailed, InputTooLong
 from verifiers.evidence import Evidence, check_values, verbatim
-from verifiers.plan import Cascade, failure, finish, opening, plan, settled_early
+from verifiers.plan import (
+    Cascade,
+    failure,
+    finish,
+    looked_closer,
+    opening,
+    plan,
+    settled_early,
+)
 from verifiers.text import Memo
 from verifiers.types import Failed, Verification
 
@@ -135,6 +143,8 @@ class Session:
         call = _with(call, *self._score_blocking(call.asked))
         call = self._shop.worker.submit(self._rest, call).result()
         call = _with(call, *self._score_blocking(call.asked))
+        call = self._shop.worker.submit(self._closer, call).result()
+        call = _with(call, *self._score_blocking(call.asked))
         return self._shop.worker.submit(self._conclude, call).result()
 
     async def aassess(
@@ -145,7 +155,9 @@ class Session:
         begun = await self._on_worker(lambda: self._begin(text, notes, final))
         first = _with(begun, *await self._score(begun.asked))
         rest = await self._on_worker(lambda: self._rest(first))
-        call = _with(rest, *await self._score(rest.asked))
+        read = _with(rest, *await self._score(rest.asked))
+        closer = await self._on_worker(lambda: self._closer(read))
+        call = _with(closer, *await self._score(closer.asked))
         return await self._on_worker(lambda: self._conclude(call))
 
     async def _on_worker(self, work: Callable[[], _T]) -> _T:
@@ -228,6 +240,24 @@ class Session:
             if place is not None and planned.pairs[place] not in call.answered
         ]
         return call._replace(planned=planned, asked=self._unscored(wanted))
+
+    def _closer(self, call: _Call) -> _Call:
+        """The call with the nearest sentences of windows that left a claim unsure."""
+        planned = call.planned
+        scores = {
+            place: self._score_of(call, planned.pairs[place])
+            for item in planned.claims
+            for place in item.places
+            if place is not None
+        }
+        settings = self._shop.settings
+        made = looked_closer(
+            planned,
+            scores,
+            narrow=self._evidence.narrow,
+            between=(settings.unsure, settings.enough),
+        )
+        return call._replace(planned=made, asked=self._unscored(made.pairs[len(planned.pairs) :]))
 
     @property
     def _cascade(self) -> Cascade:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.plan import Cascade, Reading, finish, opening, plan, settled_early
+from verifiers.plan import (
+    Cascade,
+    Reading,
+    finish,
+    looked_closer,
+    opening,
+    plan,
+    settled_early,
+)
 from verifiers.types import (
     Citation,
     Claim,
@@ -90,3 +99,45 @@ def test_a_first_window_that_failed_stops_nothing():
     whole = planned(4)
     scores = {0: NLIProbs(0.99, 0.01, 0.0), 1: Failed("GR106", "the model failed")}
     assert settled_early(whole, scores, CASCADE) == whole
+
+
+def _first_half(window: Window, _text: str, _place: Span | None) -> EvidenceSpan:
+    half = Span(window.span.start, window.span.start + 4)
+    return EvidenceSpan(window.source_id, half, window.text[:4])
+
+
+@pytest.mark.parametrize(
+    ("entailment", "looks"), [(0.05, False), (0.1, True), (0.69, True), (0.7, False), (0.99, False)]
+)
+def test_only_where_the_best_window_is_unsure_its_sentences_are_read_alone(
+    entailment: float, looks: bool
+) -> None:
+    """One passage of the best window more, which may support; coverage counts windows as before."""
+    whole = planned(3)
+    weak = NLIProbs(0.01, 0.98, 0.01)
+    scores = {0: weak, 1: NLIProbs(entailment, 1 - entailment, 0.0), 2: weak}
+    made = looked_closer(whole, scores, narrow=_first_half, between=(0.1, 0.7))
+    if not looks:
+        assert made == whole
+        return
+    assert made.pairs[:3] == whole.pairs
+    assert [tuple(pair) for pair in made.pairs[3:]] == [("wind", "claim 1")]
+    found = outcome(made, [*scores.values(), NLIProbs(0.9, 0.05, 0.05)])
+    assert isinstance(found, Scored)
+    assert found.support == 0.9
+    assert found.best_support.span == Span(10, 14)
+    assert found.coverage == Coverage(3, 3, 1, 1)
+
+
+def test_there_is_nothing_closer_to_read() -> None:
+    """Where the window is the sentence, where a window failed, and where nothing was read."""
+    unsure = {0: NLIProbs(0.4, 0.6, 0.0), 1: NLIProbs(0.3, 0.7, 0.0)}
+
+    def whole_window(window: Window, _text: str, _place: Span | None) -> EvidenceSpan:
+        return EvidenceSpan(window.source_id, window.span, f"{window.text} ")
+
+    made = planned(2)
+    assert looked_closer(made, unsure, narrow=whole_window, between=(0.1, 0.7)) == made
+    failed = {**unsure, 1: Failed("GR106", "it broke")}
+    assert looked_closer(made, failed, narrow=_first_half, between=(0.1, 0.7)) == made
+    assert looked_closer(planned(0), {}, narrow=_first_half, between=(0.1, 0.7)) == planned(0)

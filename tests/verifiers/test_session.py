@@ -13,15 +13,15 @@ from verifiers.claims import Extractor, make_extractor
 from verifiers.claims.boundaries import Boundaries
 from verifiers.engine import NLIEngine
 from verifiers.errors import BackendFailed, SourceInvalid
-from verifiers.pipeline import Verifier
+from verifiers.pipeline import EvidenceSettings, Verifier
 from verifiers.testing import ScriptedScorer
-from verifiers.types import Failed, Scored, Source
+from verifiers.types import Failed, NLIProbs, Scored, Source
 from verifiers.windows import WindowIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from verifiers.types import Window
+    from verifiers.types import Pair, Window
 
 DOC = Source(
     "policy",
@@ -166,3 +166,36 @@ def test_sources_are_checked_when_the_session_opens(verifier: Verifier) -> None:
     """Not with the first sentence."""
     with pytest.raises(SourceInvalid):
         verifier.open(sources=[DOC, DOC])
+
+
+def _unsure_among_others(pair: Pair) -> NLIProbs:
+    """Sees what a sentence says only when it stands alone."""
+    if "Returns take 30 days" not in pair.premise:
+        return NLIProbs(0.02, 0.96, 0.02)
+    return NLIProbs(0.4, 0.6, 0.0) if "Whales" in pair.premise else NLIProbs(0.9, 0.1, 0.0)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize(("unsure", "support"), [(0.1, 0.9), (1.0, 0.4)])
+def test_an_unsure_claim_is_read_against_the_sentence_alone(
+    mode: str, unsure: float, support: float
+) -> None:
+    """What stands around a sentence hides it no more; the setting turns it off."""
+    source = Source("s", "Whales sing at night. Returns take 30 days. The sea is wide and cold.")
+    scorer = ScriptedScorer(_unsure_among_others)
+    engine = NLIEngine(lambda: scorer)
+    settings = EvidenceSettings(unsure=unsure)
+    with Verifier(extractor=make_extractor("xx"), engine=engine, evidence=settings) as verifier:
+        answer = "It takes 30 days for returns."
+        found = (
+            verifier.verify(answer, sources=[source])
+            if mode == "sync"
+            else asyncio.run(verifier.averify(answer, sources=[source]))
+        )
+    engine.close()
+    (assessment,) = found.assessments
+    assert isinstance(assessment.outcome, Scored)
+    assert assessment.outcome.support == support
+    assert assessment.outcome.coverage.windows_read == 1
+    assert found.pairs == found.pairs_scored == (2 if support > 0.5 else 1)
+    assert assessment.outcome.best_support.text == "Returns take 30 days."
