@@ -35,6 +35,10 @@ class ExitRule:
     confidence: float
 
 
+# Families in which a position is no place in a table, so that `max_length` may be beyond it.
+_RELATIVE_FAMILIES = frozenset({"t5", "deberta", "deberta-v2", "modernbert"})
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What a config says.
@@ -116,9 +120,10 @@ def longest_input(raw: Mapping[str, Any], path: Path | str, *, override: int | N
     Raises:
         ModelUnavailable: If the config does not say.
     """
+    limits: list[int] = []
     for key in ("max_length", "max_position_embeddings"):
         value = raw.get(key)
-        if value is None:
+        if value is None or (limits and raw.get("model_type") in _RELATIVE_FAMILIES):
             continue
         # max_length 20 is a generation default that old configs carry along.
         if key == "max_length" and raw.get("model_type") and value == 20:  # noqa: PLR2004
@@ -130,9 +135,11 @@ def longest_input(raw: Mapping[str, Any], path: Path | str, *, override: int | N
             value -= (pad if isinstance(pad, int) else 1) + 1
         if value < 1:
             raise _broken(path, f"`{key}` leaves no room for a token")
-        return value if override is None else min(value, override)
+        limits.append(value)
     if override is not None:
-        return override
+        limits.append(override)
+    if limits:
+        return min(limits)
     raise ModelUnavailable(
         f"{path} does not say how long an input may be.",
         hint='Add "max_length" to it, or set `max_tokens`.',

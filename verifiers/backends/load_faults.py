@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from verifiers.errors import ModelUnavailable
+from verifiers.errors import BackendFailed, ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,5 +132,49 @@ def unloadable(source: str, exc: Exception, *, memory: bool) -> ModelUnavailable
     return ModelUnavailable(
         f"transformers cannot load the model {source!r} ({type(exc).__name__}){why}."
         " It was not used.",
+        hint=hint,
+    )
+
+
+_NO_MEMORY = re.compile(
+    r"fail\w* to allocate|bad_?alloc|out of memory|alloc_failed|cannot allocate", re.IGNORECASE
+)
+_OUTSIDE = re.compile(r"out of (data )?bounds|indices element", re.IGNORECASE)
+
+
+def onnx_unloadable(name: str, version: str, exc: Exception) -> ModelUnavailable:
+    """The error for what ONNX Runtime raised while it loaded a file; its kinds share no base."""
+    said = str(exc)
+    why = "It was not used."
+    if isinstance(exc, MemoryError) or _NO_MEMORY.search(said):
+        why, hint = f"There is not enough memory for it. {why}", TOO_BIG
+    elif "opset" in said.lower():
+        why = f"Its operators are newer than this onnxruntime. {why}"
+        hint = "Please upgrade onnxruntime, or export the model with an older opset."
+    else:
+        hint = (
+            "The file, or one beside it that holds its weights, is missing, truncated or corrupt,"
+            " or uses operators newer than this onnxruntime: fetch the whole folder again, or"
+            " upgrade onnxruntime."
+        )
+    return ModelUnavailable(
+        f"ONNX Runtime {version} cannot load {name} ({type(exc).__name__}). {why}", hint=hint
+    )
+
+
+def onnx_failed(rows: int, longest: int, exc: Exception) -> BackendFailed:
+    """The error for what ONNX Runtime raised while it scored a batch."""
+    said = str(exc)
+    what, hint = "failed", "Run `groundrail doctor`; if it says the model is well, report this."
+    if isinstance(exc, MemoryError) or _NO_MEMORY.search(said):
+        what, hint = "ran out of memory", "Lower the batch budget, or `max_tokens` of the model."
+    elif _OUTSIDE.search(said):
+        hint = (
+            "A token or a place in the text is beyond the model's tables: tokenizer.json or"
+            " `max_length` belong to another model."
+        )
+    return BackendFailed(
+        f"ONNX Runtime {what} on a batch of {rows} x {longest} tokens ({type(exc).__name__})."
+        " Nothing was scored.",
         hint=hint,
     )

@@ -28,6 +28,7 @@ import onnxruntime as ort
 
 from verifiers.backends.config import read_config
 from verifiers.backends.labels import read_columns
+from verifiers.backends.load_faults import onnx_failed, onnx_unloadable
 from verifiers.backends.onnx_files import content_digest, locate
 from verifiers.backends.pieces import Pieces
 from verifiers.backends.spec import BUNDLED
@@ -194,11 +195,7 @@ class OnnxScorer:
             found = self._session.run([self._outputs.get(name, name) for name in names], feed)
         except Exception as exc:
             # onnxruntime's errors share no base class; none of them may pass for a score.
-            raise BackendFailed(
-                f"ONNX Runtime failed on a batch of {rows} x {longest} tokens"
-                f" ({type(exc).__name__}). Nothing was scored.",
-                hint="If it ran out of memory, lower the batch budget.",
-            ) from exc
+            raise onnx_failed(rows, longest, exc) from exc
         if found[0].shape != (rows, len(self._columns.roles)):
             raise BackendFailed(
                 f"The model answered in the shape {tuple(found[0].shape)}, not"
@@ -257,13 +254,7 @@ def _session(weights: Path, spec: ModelSpec) -> Any:
         session = ort.InferenceSession(str(weights), options, providers=[provider])
     except Exception as exc:
         # onnxruntime's errors share no base class.
-        raise ModelUnavailable(
-            f"ONNX Runtime {ort.__version__} cannot load {weights.name}"
-            f" ({type(exc).__name__}). It was not used.",
-            hint="The file, or one beside it that holds its weights, is missing, truncated or"
-            " corrupt, or uses operators newer than this onnxruntime: fetch the whole folder again,"
-            " or upgrade onnxruntime.",
-        ) from exc
+        raise onnx_unloadable(weights.name, ort.__version__, exc) from exc
     name = provider if isinstance(provider, str) else provider[0]
     if session.get_providers()[0] != name:
         raise ModelUnavailable(

@@ -22,12 +22,14 @@ from guardrails.settings import load_settings
 from verifiers.aggregate import judge
 from verifiers.backends import ModelSpec, load_scorer
 from verifiers.backends.canary import CANARIES, check_canaries
+from verifiers.backends.config import longest_input
 from verifiers.backends.installed import Manifest, describe_files, write_manifest
+from verifiers.backends.load_faults import onnx_unloadable
 from verifiers.backends.presets import PRESETS, Head
 from verifiers.backends.testing import TEMPLATE, FakeModelServer, Fault
 from verifiers.claims import make_extractor
 from verifiers.engine import NLIEngine
-from verifiers.errors import CanaryFailed, ModelUnavailable, VerifierError
+from verifiers.errors import BackendFailed, CanaryFailed, ModelUnavailable, VerifierError
 from verifiers.pipeline import Verifier
 from verifiers.testing import ScriptedScorer
 from verifiers.types import CheckError, Source, Thresholds
@@ -334,6 +336,49 @@ def test_transformers_shows_no_bars_and_keeps_the_hosts(
     finally:
         if not before:
             bars.disable_progress_bar()
+
+
+def test_a_limit_beyond_the_models_positions_is_lowered() -> None:
+    """A config that promises more than its table of places holds; relative families have none."""
+    raw = {"max_length": 512, "max_position_embeddings": 64}
+    assert longest_input({**raw, "model_type": "bert"}, "config.json") == 64
+    assert longest_input({**raw, "model_type": "deberta-v2"}, "config.json") == 512
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (RuntimeError("Failed to allocate memory for requested buffer of size 9"), "memory"),
+        (RuntimeError("std::bad_alloc"), "memory"),
+        (RuntimeError("indices element out of data bounds, idx=20"), "another model"),
+        (RuntimeError("something else"), "doctor"),
+    ],
+    ids=str,
+)
+def test_what_onnx_runtime_says_is_read(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    """Memory and another model's tokenizer are told apart from the rest, when scoring."""
+    scorer = load_scorer(ModelSpec(model=str(tiny_onnx), canaries=False))
+
+    class Failing:
+        def run(self, *_: Any) -> Any:
+            raise error
+
+    monkeypatch.setattr(scorer, "_session", Failing())
+    with pytest.raises(BackendFailed) as caught:
+        scorer.score(CANARIES[:2])
+    assert says in str(caught.value)
+
+
+def test_what_onnx_runtime_says_at_load_is_read() -> None:
+    """Memory and a newer opset are not called a broken file."""
+    newer = onnx_unloadable("model.onnx", "1.0", RuntimeError("Opset 999 is under development"))
+    assert "newer" in newer.message
+    assert "truncated" not in newer.hint
+    full = onnx_unloadable("model.onnx", "1.0", RuntimeError("bad allocation: std::bad_alloc"))
+    assert "memory" in full.message
+    assert "truncated" in onnx_unloadable("model.onnx", "1.0", RuntimeError("INVALID")).hint
 
 
 # ------------------------------------------------------------------ told
