@@ -8,9 +8,11 @@
     it. When the two rules both speak, the verdict is ``contradicted`` with ``conflict`` set and
     both passages kept: scores are never averaged.
 ``value contradicts``
-    A value that differs from the evidence (60 days against 30) contradicts the claim, unless a
-    passage in which no value differs supports it. A model easily calls two sentences alike that
-    differ in one figure; arithmetic does not. The value layer never supports anything.
+    A value that differs from the evidence (60 days against 30) lowers the support of the passage
+    it stands in, by as much as training pairs say (:mod:`verifiers.values.learn`). Where too
+    little is left, and such mismatches mostly were contradictions there, the claim is
+    contradicted; else it is unsupported. A model easily calls two sentences alike that differ in
+    one figure; arithmetic does not. The value layer never supports anything.
 ``nearest evidence``
     Otherwise the claim is unsupported, and the passage that came nearest is shown.
 ``samples agree``
@@ -48,12 +50,14 @@ from verifiers.types import (
     Unsupported,
     Unverifiable,
 )
+from verifiers.values import value_contradicts, value_lowered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verifiers.types import (
         Assessment,
+        Claim,
         ConsistencyThresholds,
         Coverage,
         EvidenceSpan,
@@ -180,23 +184,9 @@ def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Ver
             supporting=scored.best_support if supports else None,
             mismatches=scored.mismatches,
         )
-    if scored.mismatches and clean_support(scored) < at.support:
-        first = scored.mismatches[0]
-        despite = (
-            f", close as the wording is ({_against(scored.support, at.support, reached=True)})"
-            if supports
-            else ""
-        )
-        return Contradicted(
-            claim=claim,
-            support=scored.support,
-            contradiction=scored.contradiction,
-            evidence=first.evidence,
-            coverage=scored.coverage,
-            reason=f"{_differing(scored.mismatches)} differs from the evidence{despite}.{partial}",
-            citation=citation,
-            mismatches=scored.mismatches,
-        )
+    differing = _judge_values(claim, scored, at, citation)
+    if differing is not None:
+        return differing
     if supports:
         return Supported(
             claim=claim,
@@ -216,6 +206,44 @@ def _judge_scored(assessment: Assessment, scored: Scored, at: Thresholds) -> Ver
         evidence=scored.best_support,
         coverage=scored.coverage,
         reason=f"No passage read supports it (best {mark}).{partial}",
+        citation=citation,
+    )
+
+
+def _judge_values(
+    claim: Claim, scored: Scored, at: Thresholds, citation: CitationStatus
+) -> Contradicted | Unsupported | None:
+    """What the values that differ leave of the verdict; None where they change nothing."""
+    left = clean_support(scored)
+    if not scored.mismatches or left >= at.support:
+        return None
+    supports = scored.support >= at.support
+    differs = f"{_differing(scored.mismatches)} differs from the evidence"
+    strong = next((m for m in scored.mismatches if value_contradicts(m.kind)), None)
+    if strong is not None:
+        mark = _against(scored.support, at.support, reached=supports)
+        despite = f", close as the wording is ({mark})" if supports else ""
+        return Contradicted(
+            claim=claim,
+            support=scored.support,
+            contradiction=scored.contradiction,
+            evidence=strong.evidence,
+            coverage=scored.coverage,
+            reason=f"{differs}{despite}.{_partial(scored.coverage)}",
+            citation=citation,
+            mismatches=scored.mismatches,
+        )
+    if not supports:
+        return None
+    mark = _against(left, at.support, reached=False)
+    return Unsupported(
+        claim=claim,
+        support=left,
+        contradiction=scored.contradiction,
+        evidence=scored.best_support,
+        coverage=scored.coverage,
+        reason=f"{differs}, which leaves too little support (best {mark})."
+        + _partial(scored.coverage),
         citation=citation,
     )
 
@@ -320,10 +348,10 @@ def _scores(assessment: Assessment, scored: Scored) -> Iterator[float]:
 
 
 def clean_support(scored: Scored) -> float:
-    """The best entailment of a passage in which no value differs from the claim; 0 without one.
+    """The best support of a passage once the values that differ in it have had their say.
 
-    What the rule *value contradicts* leaves of the support, before any threshold. Without the
-    scores of single passages only the best one is known, and it decides.
+    Before any threshold, and never more than the model gave. Without the scores of single passages
+    only the best one is known, and it decides.
     """
     if not scored.mismatches:
         return scored.support
@@ -332,12 +360,11 @@ def clean_support(scored: Scored) -> float:
         (best.source_id, best.span, scored.support)
     ]
     return max(
-        (
-            entailment
-            for source_id, span, entailment in passages
-            if not any(_stands_in(mismatch, source_id, span) for mismatch in scored.mismatches)
-        ),
-        default=0.0,
+        value_lowered(
+            entailment,
+            (m.kind for m in scored.mismatches if _stands_in(m, source_id, span)),
+        )
+        for source_id, span, entailment in passages
     )
 
 

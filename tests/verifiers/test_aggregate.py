@@ -36,6 +36,7 @@ from verifiers.types import (
     ValueMismatch,
     WindowScore,
 )
+from verifiers.values import value_lowered
 
 AT = Thresholds(support=0.6, contradiction=0.6)
 SECRET = "Zanzibar"
@@ -133,6 +134,23 @@ def test_support_from_another_passage_stands(windows: tuple[WindowScore, ...], l
     """A value that differs in one passage does not undo another that supports the claim."""
     found = judge(scored(0.97, 0.01, mismatches=(differs(),), windows=windows), AT)
     assert found.label == label
+
+
+def test_a_hedge_left_out_is_no_contradiction() -> None:
+    """What only weakens the support leaves the claim unsupported, and says so."""
+    place = EvidenceSpan("a", Span(12, 14), SECRET)
+    hedge = ValueMismatch(MismatchKind.HEDGING, Span(0, 2), place, "it may be")
+    left = value_lowered(0.97, {MismatchKind.HEDGING})
+    at = Thresholds(support=(left + 0.97) / 2, contradiction=0.6)
+    found = judge(scored(0.97, 0.01, mismatches=(hedge,)), at)
+    assert isinstance(found, Unsupported)
+    assert found.support == left
+    assert found.reason.startswith(
+        "A value (hedging) differs from the evidence, which leaves too little support (best "
+    )
+    assert judge(scored(0.97, 0.01, mismatches=(hedge,)), replace(at, support=left)).label == (
+        "supported"
+    )
 
 
 def test_values_never_support() -> None:

@@ -26,6 +26,7 @@ from verifiers.types import (
     ValueMismatch,
     Window,
 )
+from verifiers.values import value_lowered
 
 UNIT = st.floats(0, 1)
 
@@ -164,8 +165,8 @@ def test_a_citation_is_scored_by_the_source_it_names() -> None:
     assert [c.support for c in assessment.citations] == [0.1, 0.9, None]
 
 
-def test_a_different_value_takes_its_window_out_of_the_support() -> None:
-    """What is left is the best window in which no value differs."""
+def test_a_different_value_lowers_the_support_of_its_window() -> None:
+    """What is left is the best of what the windows still give once values had their say."""
     made = plan(
         [claim(1)], select=lambda _: reading(window("a", 0), window("a", 1)), has_evidence=True
     )
@@ -179,6 +180,7 @@ def test_a_different_value_takes_its_window_out_of_the_support() -> None:
     assert isinstance(assessment.outcome, Scored)
     assert assessment.outcome.support == 0.9
     assert clean_support(assessment.outcome) == 0.4
+    assert value_lowered(0.9, {MismatchKind.NUMBER}) < 0.4
 
 
 def test_every_window_that_could_support_has_its_values_compared() -> None:
@@ -190,7 +192,7 @@ def test_every_window_that_could_support_has_its_values_compared() -> None:
         made, [probs(0.9, 0.0), probs(0.8, 0.0)], narrow=whole, check_values=differs
     )
     assert isinstance(assessment.outcome, Scored)
-    assert clean_support(assessment.outcome) == 0.0
+    assert clean_support(assessment.outcome) == value_lowered(0.9, {MismatchKind.NUMBER})
 
 
 def test_a_missing_score_is_refused() -> None:

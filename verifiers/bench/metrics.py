@@ -138,8 +138,11 @@ def reliability(scores: Floats, labels: Bools, bins: int | None = None) -> list[
     return rows
 
 
-def wilson(share: float, size: int) -> tuple[float, float]:
-    """95 % interval of a share of ``size`` items (Wilson 1927); the whole range without items."""
+def wilson(share: float, size: float) -> tuple[float, float]:
+    """95 % interval of a share of ``size`` items (Wilson 1927); the whole range without items.
+
+    Items may be fractions: what is known beforehand can count as so many.
+    """
     if not size:
         return 0.0, 1.0
     z = 1.959964

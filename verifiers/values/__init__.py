@@ -15,10 +15,13 @@ from verifiers.values._facts import Fact, Stated, facts, negated, stated
 from verifiers.values._mismatch import Difference, differences
 from verifiers.values._model import Bound, Day, Kind, Value
 from verifiers.values._parse import parse
+from verifiers.values._rule import learnt
 from verifiers.values._wording import wording
 
 if TYPE_CHECKING:
-    from verifiers.types import Claim, Window
+    from collections.abc import Iterable
+
+    from verifiers.types import Claim, MismatchKind, Window
 
 __all__ = [
     "Bound",
@@ -33,6 +36,8 @@ __all__ = [
     "negated",
     "parse",
     "stated",
+    "value_contradicts",
+    "value_lowered",
 ]
 
 
@@ -60,6 +65,24 @@ def mismatches(claim: Claim, evidence: Window | EvidenceSpan) -> tuple[ValueMism
     found = differences(claim.text, values, claim.hypothesis, evidence.text)
     found += wording(claim.text, claim.hypothesis, evidence.text)
     return tuple(_located(claim, evidence, d) for d in sorted(found, key=lambda d: d.claim))
+
+
+def value_lowered(entailment: float, kinds: Iterable[MismatchKind]) -> float:
+    """The support left of a passage in which values of these kinds differ from the claim.
+
+    By the rule learnt on training pairs (:mod:`verifiers.values.learn`). Never more than
+    ``entailment``, and ``entailment`` itself where no value differs.
+
+    Args:
+        entailment: What the model gave, in [0, 1].
+        kinds: Of the mismatches that stand in the passage.
+    """
+    return learnt().lowered(entailment, kinds)
+
+
+def value_contradicts(kind: MismatchKind) -> bool:
+    """Whether a mismatch of a kind is taken for a contradiction, or only for weaker support."""
+    return learnt().contradicts(kind)
 
 
 def _located(claim: Claim, evidence: Window | EvidenceSpan, found: Difference) -> ValueMismatch:

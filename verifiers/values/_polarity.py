@@ -29,7 +29,7 @@ _MAY = frozenset({"may", "might", "could", "possibly", "perhaps", "allegedly", "
 _PLANNED = frozenset(
     (
         "expected planned believed thought rumoured rumored hopes plans intends alleged proposed "
-        "considering likely"
+        "likely"
     ).split()
 )
 # Words with which a claim leaves it open too.
@@ -149,6 +149,8 @@ def _turned(sentence: Sentence, text: str, cues: frozenset[str]) -> list[_Turned
         low = token.text.casefold()
         if low not in cues and not (cues is _DENYING and low.endswith(("n't", "n\u2019t"))):
             continue
+        if low in _PLANNED and [t.text for t in words[at + 1 : at + 2]] != ["to"]:
+            continue  # "a planned visit" is one; "planned to visit" is none yet
         for behind in words[at + 1 : at + 1 + _REACH]:
             if _CLAUSE.search(text, token.end, behind.start) or behind.start in sentence.valued:
                 break  # "not 30 of them": the figure is what is denied
