@@ -16,7 +16,7 @@ Same weights, same pairs, same number of threads for all:
 
 Session and engine are measured for each form of the model (fp32, int8) and with its exit head,
 where it has them; the other two compute in fp32. ``engine_to_session`` is the engine's share of
-its floor.
+its floor, ``apart`` how far each of them is from fp32 without exit on the same pairs.
 
 Pairs are the windows that the evidence of labelled files is cut into, so their lengths are mixed
 as real sources mix them. Arms take turns in an order that changes; figures are medians, and ratios
@@ -134,8 +134,16 @@ def _stored(tensors: Any, helper: Any) -> dict[str, Any]:
 
 
 def _bert(config: dict[str, Any]) -> dict[str, Any]:
-    known = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
-    kept = {key: config[key] for key in (*known, "intermediate_size") if key in config}
+    known = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "layer_norm_eps",
+    )
+    kept = {key: config[key] for key in known if key in config}
     labels = {int(key): value for key, value in config["id2label"].items()}
     if "calibration" in config:
         kept["calibration"] = config["calibration"]
@@ -257,6 +265,20 @@ def cross_encoder_arm(checkpoint: Path) -> Arm | None:
     return lambda pairs: model.predict([tuple(pair) for pair in pairs], show_progress_bar=False)
 
 
+def differences(ways: Sequence[Ours], pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
+    """How far each way's probabilities are from those of fp32 without exit, on the same pairs."""
+    found = {way.name: np.array(way.engine.score(pairs).probs) for way in ways}
+    exact = found.pop("fp32")
+    return {
+        name: {
+            "mean": float(np.abs(probs - exact).mean()),
+            "largest": float(np.abs(probs - exact).max()),
+            "other_label": float((probs.argmax(1) != exact.argmax(1)).mean()),
+        }
+        for name, probs in found.items()
+    }
+
+
 def measure(
     arms: dict[str, Arm], pairs: Sequence[Pair], repeat: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
@@ -311,8 +333,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             arms |= _others(options.model, ways, pairs, scratch, options.threads)
         seconds = measure(arms, pairs, options.repeat, clock)
         lengths = ways[0].scorer.count_tokens(pairs)
+        apart = differences(ways, pairs)
     report = _report(ways, lengths, seconds, options.threads)
-    json.dump({"clock": clock.__name__, **report}, sys.stdout, indent=2)
+    json.dump({"clock": clock.__name__, **report, "apart": apart}, sys.stdout, indent=2)
     sys.stdout.write("\n")
     return 0
 

@@ -138,8 +138,8 @@ def _embed(g: Graph, shape: Shape) -> str:
     length = g.op("Gather", g.op("Shape", "input_ids"), g.const("axis1", i64(1)), axis=0)
     steps = g.op("Range", g.const("zero", i64(0)), length, g.const("step", i64(1)))
     x = g.rows(prefix + "word_embeddings.weight", "input_ids")
-    x = g.op("Add", x, g.rows(prefix + "token_type_embeddings.weight", "token_type_ids"))
-    x = g.op("Add", x, g.rows(prefix + "position_embeddings.weight", steps))
+    x = g.op("Add", x, g.rows(prefix + "token_type_embeddings.weight", "token_type_ids", fine=True))
+    x = g.op("Add", x, g.rows(prefix + "position_embeddings.weight", steps, fine=True))
     return g.norm(x, prefix + "LayerNorm", shape.eps)
 
 

@@ -173,13 +173,16 @@ class Graph:
         stored, scale = quantize_columns(value)
         return self.const(name + ".i8", stored), self.const(name + ".scale", scale)
 
-    def rows(self, name: str, index: str) -> str:
-        """Rows of an embedding table. Only the rows asked for are widened."""
+    def rows(self, name: str, index: str, *, fine: bool = False) -> str:
+        """Rows of an embedding table. Only the rows asked for are widened.
+
+        With ``fine``, int8 storage keeps the table as float16: for small ones every token reads.
+        """
         np, wide = self.np, self.onnx.TensorProto.FLOAT
         table = self.f32(name)
         if self.storage == "float32":
             return self.op("Gather", self.const(name, table), index, axis=0)
-        if self.storage == "float16":
+        if self.storage == "float16" or fine:
             half = self.const(name + ".f16", table.astype(np.float16))
             return self.op("Cast", self.op("Gather", half, index, axis=0), to=wide)
         stored, scale = quantize_columns(table.T)
