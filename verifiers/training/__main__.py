@@ -158,7 +158,7 @@ def _card(args: argparse.Namespace) -> int:
         sample=args.sample,
         threads=args.threads or 1,
     )
-    pipeline.make_card(args.model, args.run, figures, start=args.start_name)
+    pipeline.make_card(args.model, args.run, figures, start=args.start_name, notes=args.note)
     print(f"{args.model / 'README.md'}")
     return 0
 
@@ -312,6 +312,9 @@ def _measuring(sub: argparse.ArgumentParser) -> None:
         "--start-name",
         default="the start checkpoint given",
         help="what the weights started from, with its licence, for the card",
+    )
+    sub.add_argument(
+        "--note", action="append", default=[], help="a line on how it came about, for the card"
     )
 
 

@@ -246,7 +246,9 @@ def evaluate_exported(
     }
 
 
-def make_card(folder: Path, run: Path, figures: Mapping[str, Any], *, start: str) -> str:
+def make_card(
+    folder: Path, run: Path, figures: Mapping[str, Any], *, start: str, notes: Sequence[str] = ()
+) -> str:
     """Write the model card of an exported model from its run folder and its figures."""
     used = read_json(run / USED)
     return write_card(
@@ -259,7 +261,23 @@ def make_card(folder: Path, run: Path, figures: Mapping[str, Any], *, start: str
         start=start,
         tokens=int(used["tokens"]),
         steps=int(used["steps"]),
+        notes=[*_log_note(run), *notes],
     )
+
+
+def _log_note(run: Path, *, marks: int = 8) -> list[str]:
+    """The training loss along the way, a mean of the log's lines around each of some marks."""
+    path = run / "log.jsonl"
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [(line["tokens"], line["loss"]) for line in lines if line["event"] == "trained"]
+    if not found:
+        return []
+    size = -(-len(found) // marks)
+    parts = [found[i : i + size] for i in range(0, len(found), size)]
+    means = (f"{part[-1][0]:,}: {sum(loss for _, loss in part) / len(part):.3f}" for part in parts)
+    return [f"Training loss of the last head, means up to so many tokens: {'; '.join(means)}."]
 
 
 def has_checkpoint(run: Path) -> bool:
