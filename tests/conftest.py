@@ -201,6 +201,20 @@ def _litellm_closed() -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _litellm_collected() -> Iterator[None]:
+    """What LiteLLM dropped by itself is collected with the module that used it.
+
+    It drops clients unclosed when they have been kept for long, which on a slow machine happens
+    within a test: no cache names them then, and their sockets would fail a test of another module.
+    """
+    yield
+    if "litellm" in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
 def _close_all(clients: Iterable[Any]) -> None:
     for client in clients:
         close = getattr(client, "close", None)
