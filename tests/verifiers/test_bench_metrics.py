@@ -53,11 +53,15 @@ def test_no_threshold_beats_the_best_one(data) -> None:
     if labels.all() or not labels.any():
         assert math.isnan(balanced_accuracy(scores, labels, 0.5))
         return
-    if np.diff(np.unique(scores)).min(initial=1.0) < 1e-9:  # no float may lie between
-        return
     best = balanced_accuracy(scores, labels, best_threshold(scores, labels))
     tries = [*scores, *((scores[:-1] + scores[1:]) / 2), -1.0, 2.0]
     assert best >= max(balanced_accuracy(scores, labels, t) for t in tries) - 1e-12
+
+
+def test_scores_without_a_float_between_are_told_apart() -> None:
+    """Half-way between them rounds onto the lower one; the threshold is the upper one."""
+    scores, labels = np.array([0.0, 5e-324]), np.array([False, True])
+    assert balanced_accuracy(scores, labels, best_threshold(scores, labels)) == 1.0
 
 
 def test_a_score_at_the_threshold_reads_as_supported() -> None:

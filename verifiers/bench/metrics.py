@@ -54,9 +54,10 @@ def best_threshold(scores: Floats, labels: Bools, weights: Floats | None = None)
     missed = np.concatenate([[0], np.cumsum(truth * counts)]) / positives
     caught = np.concatenate([[0], np.cumsum(~truth * counts)]) / negatives
     value = (1 - missed + caught) / 2
-    cuts = np.concatenate(
-        [[ranked[0]], (ranked[:-1] + ranked[1:]) / 2, [np.nextafter(ranked[-1], 2)]]
-    )
+    # Half-way may round down onto the lower score, which would then be called supported too.
+    above = np.nextafter(ranked, 2)
+    middles = np.maximum((ranked[:-1] + ranked[1:]) / 2, above[:-1])
+    cuts = np.concatenate([[ranked[0]], middles, [above[-1]]])
     possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
     value = np.where(possible, value, -1.0)
     # Sums of weights differ in their last digits where they should not.
