@@ -61,6 +61,24 @@ class Sentence:
     valued: frozenset[int]  # where the tokens inside values start
 
 
+class Case(NamedTuple):
+    """A claim of one sentence, and the evidence it is held against.
+
+    Attributes:
+        claim_text: The claim as it stands.
+        claim: Its one sentence.
+        words: Stems of what it is about.
+        read: The sentences of the evidence.
+        evidence: Its text.
+    """
+
+    claim_text: str
+    claim: Sentence
+    words: frozenset[str]
+    read: Sequence[Sentence]
+    evidence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The words around one value.

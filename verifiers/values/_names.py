@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from verifiers.ranking import stem
 from verifiers.types import MismatchKind, Span
-from verifiers.values._context import Sentence, Token, is_content
+from verifiers.values._context import Case, Sentence, Token, is_content
 from verifiers.values._lexicon import BROAD, COUNTRIES, NEGATION, PARTICIPLES
 from verifiers.values._mismatch import Difference
 
@@ -56,45 +56,26 @@ _SHARED_ROLES = frozenset(
 )
 
 
-def names(
-    claim_text: str,
-    claim: Sentence,
-    words: frozenset[str],
-    read: Sequence[Sentence],
-    evidence: str,
-) -> list[Difference]:
-    """A name in the claim that the evidence does not hold, where it has another in its place.
-
-    Args:
-        claim_text: The claim as it stands.
-        claim: Its one sentence.
-        words: Stems of what it is about.
-        read: The sentences of the evidence.
-        evidence: Its text.
-    """
+def names(case: Case) -> list[Difference]:
+    """A name in the claim that the evidence does not hold, where it has another in its place."""
+    claim_text, claim = case.claim_text, case.claim
     runs = [r for r in name_runs(claim, claim_text) if not _bracketed(claim_text, r)]
     if not runs or in_title_case(claim):
         return []
-    known = frozenset(p for s in read for t in _once(s.tokens) for p in _parts(t))
-    common = frozenset(t.stem for s in read for t in s.tokens if t.text[0].islower())
+    known = frozenset(p for s in case.read for t in _once(s.tokens) for p in _parts(t))
+    common = frozenset(t.stem for s in case.read for t in s.tokens if t.text[0].islower())
     mine = [r for r in (_untitled(r, claim, common) for r in runs) if r and _unknown(r, known)]
     if len(mine) != 1:
         return []
-    best = _clearly(_rivals(claim_text, claim, mine[0], words, read, evidence))
+    best = _clearly(_rivals(case, mine[0]))
     if best is None or _one_is_broader(mine[0], best):
         return []
     return [swap(MismatchKind.NAME, mine[0], best)]
 
 
-def _rivals(  # noqa: PLR0917 - one claim against one evidence
-    claim_text: str,
-    claim: Sentence,
-    name: Sequence[Token],
-    words: frozenset[str],
-    read: Sequence[Sentence],
-    evidence: str,
-) -> list[tuple[float, Sequence[Token]]]:
+def _rivals(case: Case, name: Sequence[Token]) -> list[tuple[float, Sequence[Token]]]:
     """The names of the evidence that stand where the claim has its own, the surest first."""
+    claim_text, claim, words, read, evidence = case
     here = slots(claim, name, claim_text)
     about = words - {t.stem for t in name}
     said = frozenset(part for t in claim.tokens for part in _parts(t))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.types import MismatchKind, Span
 from verifiers.values._compare import Relation, relate
-from verifiers.values._context import Sentence, Token, is_content
+from verifiers.values._context import Case, Sentence, Token, is_content
 from verifiers.values._mismatch import Difference
 from verifiers.values._names import in_title_case
 
@@ -55,18 +55,13 @@ class _Turned(NamedTuple):
     word: Token
 
 
-def polarity(
-    claim_text: str,
-    claim: Sentence,
-    words: frozenset[str],
-    read: Sequence[Sentence],
-    evidence: str,
-) -> list[Difference]:
+def polarity(case: Case) -> list[Difference]:
     """The claim denies what the evidence says, says what it denies, or says flatly what it hedges.
 
     Only where one sentence of the evidence holds nearly all words of the claim and every value,
     and the word that is turned stands in both.
     """
+    claim_text, claim, words, read, evidence = case
     if _TANGLED.search(claim_text) or in_title_case(claim) or len(claim.words) < _LEAST_WORDS:
         return []
     denied = _turned(claim, claim_text, _DENYING)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from verifiers.ranking import stem
 from verifiers.types import MismatchKind, Span
-from verifiers.values._context import Sentence, Token, is_content
+from verifiers.values._context import Case, Sentence, Token, is_content
 from verifiers.values._lexicon import IRREGULAR, NEGATION, PARTICIPLES
 from verifiers.values._mismatch import Difference
 from verifiers.values._model import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 _SIDE = 4
 _REACH = 10
@@ -94,24 +94,23 @@ class _Sides(NamedTuple):
     span: Span
 
 
-def roles(
-    claim_text: str, claim: Sentence, read: Sequence[Sentence], evidence: str
-) -> list[Difference]:
+def roles(case: Case) -> list[Difference]:
     """Sides of a verb or a comparison that stand the other way round in the evidence.
 
     "A acquired B" where the source says that B acquired A, or that A was acquired by B; "A is
     larger than B" where it says that B is, or that A is smaller.
     """
-    ours = list(_all_sides(claim, claim_text))
+    evidence = case.evidence
+    ours = list(_all_sides(case.claim, case.claim_text))
     if not ours:
         return []
-    for sentence in read:
-        if not (claim.words & sentence.words) or NEGATION.search(sentence.span.of(evidence)):
+    for sentence in case.read:
+        if not (case.claim.words & sentence.words) or NEGATION.search(sentence.span.of(evidence)):
             continue
         for theirs in _all_sides(sentence, evidence):
             for mine in ours:
                 if mine.key == theirs.key and _swapped(mine, theirs):
-                    return [_difference(mine, theirs, claim_text, evidence)]
+                    return [_difference(mine, theirs, case.claim_text, evidence)]
     return []
 
 

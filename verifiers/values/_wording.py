@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from verifiers.types import MismatchKind, Span
 from verifiers.values._context import (
+    Case,
     Sentence,
     Token,
     sentences,
@@ -84,11 +85,12 @@ def wording(claim_text: str, hypothesis: str, evidence: str) -> list[Difference]
         return found
     words = own[0].words | frozenset(w for s in sentences(hypothesis) for w in s.words)
     read = sentences(evidence)
-    found += polarity(claim_text, own[0], words, read, evidence)
+    case = Case(claim_text, own[0], words, read, evidence)
+    found += polarity(case)
     if NEGATION.search(claim_text):
         return found
-    found += roles(claim_text, own[0], read, evidence)
-    found += names(claim_text, own[0], words, read, evidence)
+    found += roles(case)
+    found += names(case)
     best = _nearest(words, read)
     if best is None or NEGATION.search(best.span.of(evidence)):
         return found
