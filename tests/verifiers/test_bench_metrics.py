@@ -18,7 +18,9 @@ from verifiers.bench.metrics import (
     calibration_error,
     equal_say,
     f1_unsupported,
+    hits_text,
     reliability,
+    share_text,
     span_counts,
     span_f1,
     wilson,
@@ -133,6 +135,12 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert wilson(0.0, 0) == (0.0, 1.0)
+
+
+def test_tables_write_a_share_with_its_interval() -> None:
+    """Of the items there are, three digits each; a dash where there are none."""
+    assert hits_text(5, 10) == share_text(0.5, 10) == "0.500 (0.237 to 0.763)"
+    assert hits_text(0, 0) == "-"
 
 
 def test_span_f1_counts_characters_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.bench.minimal_pairs import minimal_pairs
-from verifiers.bench.values import Row, check_set, evaluate, interval
+from verifiers.bench.values import Row, check_set, evaluate
 from verifiers.types import Citation, Claim, ClaimKind, EvidenceSpan, MismatchKind, Span
 from verifiers.values import Bound, Kind, exact_match, mismatches, parse
 
@@ -361,11 +361,6 @@ def test_the_value_layer_on_minimal_pairs():
     assert rows["held out"].false_alarms < 0.03
     assert rows["all"].recall > 0.8
     assert rows["held out"].recall > 0.75
-
-
-def test_intervals():
-    """Wilson's interval of a share, against a known value."""
-    assert interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
 
 
 def test_labelled_sets_are_counted(tmp_path):

@@ -152,6 +152,17 @@ def wilson(share: float, size: float) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
+def share_text(share: float, size: float) -> str:
+    """A share of ``size`` items as tables write it, its interval behind it."""
+    low, high = wilson(share, size)
+    return f"{share:.3f} ({low:.3f} to {high:.3f})"
+
+
+def hits_text(hits: float, total: float) -> str:
+    """How many of ``total`` there are, as :func:`share_text` writes it; a dash for none of none."""
+    return share_text(hits / total, total) if total else "-"
+
+
 # A bin of a few items is right or wrong by chance, and all chance adds to the error.
 _MOST_BINS, _LEAST_IN_BIN = 15, 20
 

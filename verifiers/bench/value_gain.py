@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verifiers.bench.items import Item
-from verifiers.bench.metrics import wilson
+from verifiers.bench.metrics import share_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,19 +159,14 @@ def table(rows: Sequence[Gain]) -> str:
         cells = [
             row.group,
             str(row.contradicted),
-            *(_interval(share, row.contradicted) for share in row.recall),
+            *(share_text(share, row.contradicted) for share in row.recall),
             _points(row.gain),
             str(row.consistent),
-            *(_interval(share, row.consistent) for share in row.alarms),
+            *(share_text(share, row.consistent) for share in row.alarms),
             _points(row.added),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _interval(share: float, size: int) -> str:
-    low, high = wilson(share, size)
-    return f"{share:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _points(difference: tuple[float, float, float]) -> str:

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from verifiers.bench.metrics import wilson
+from verifiers.bench.metrics import hits_text
 from verifiers.bench.minimal_pairs import MinimalPair, minimal_pairs
 from verifiers.bench.value_gain import Gain, gains, items_of
 from verifiers.bench.value_gain import table as gain_table
@@ -125,28 +125,16 @@ def evaluate(pairs: Sequence[MinimalPair]) -> list[Row]:
     ]
 
 
-def interval(hits: int, total: int) -> tuple[float, float]:
-    """The Wilson interval of a share."""
-    return wilson(hits / total, total) if total else (math.nan, math.nan)
-
-
 def _table(rows: Iterable[Row]) -> str:
     lines = [
         "| group | contradicted | recall | consistent | false alarms |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [row.group, str(row.contradicted), _share(row.caught, row.contradicted)]
-        cells += [str(row.consistent), _share(row.alarms, row.consistent)]
+        cells = [row.group, str(row.contradicted), hits_text(row.caught, row.contradicted)]
+        cells += [str(row.consistent), hits_text(row.alarms, row.consistent)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _share(hits: int, total: int) -> str:
-    if not total:
-        return "-"
-    low, high = interval(hits, total)
-    return f"{hits / total:.3f} ({low:.3f} to {high:.3f})"
 
 
 def gained(

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from verifiers.bench.metrics import wilson
+from verifiers.bench.metrics import hits_text, wilson
 from verifiers.errors import InputTooLong
 from verifiers.types import Claim, ClaimKind, EvidenceSpan, MismatchKind, Pair, Span
 from verifiers.values import mismatches
@@ -158,7 +158,8 @@ def fit(found: Sequence[Witness]) -> Rule:
         contradicted = sum(bool(w.contradicted) for w in labelled)
         share = (kept + _PRIOR_PAIRS * entailed) / (len(own) + _PRIOR_PAIRS)
         surely = wilson(share, len(own) + _PRIOR_PAIRS)[1] < _VETO
-        least = _interval(contradicted + _PRIOR_PAIRS * against, len(labelled) + _PRIOR_PAIRS)[0]
+        told_of = len(labelled) + _PRIOR_PAIRS
+        least = wilson((contradicted + _PRIOR_PAIRS * against) / told_of, told_of)[0]
         kinds[kind] = KindRule(
             pairs=len(own),
             entailed=kept,
@@ -168,10 +169,6 @@ def fit(found: Sequence[Witness]) -> Rule:
             contradicts=kind not in _NEVER and least > _HALF,
         )
     return Rule(kinds)
-
-
-def _interval(hits: float, total: float) -> tuple[float, float]:
-    return wilson(hits / total, total)
 
 
 def compare(
@@ -225,20 +222,13 @@ def report(rule: Rule) -> str:
         cells = [
             kind.value,
             str(own.pairs),
-            _share(own.entailed, own.pairs),
-            _share(own.contradicted, own.told),
+            hits_text(own.entailed, own.pairs),
+            hits_text(own.contradicted, own.told),
             f"{own.most:.3f}",
             "yes" if own.contradicts else "no",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _share(hits: int, total: int) -> str:
-    if not total:
-        return "-"
-    low, high = _interval(hits, total)
-    return f"{hits / total:.3f} ({low:.3f} to {high:.3f})"
 
 
 def report_comparison(rows: Sequence[Comparison]) -> str:
