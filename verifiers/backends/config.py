@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _OFFSET_FAMILIES = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "xmod"}
 )
+# Families in which a position is no place in a table, so that `max_length` may be beyond it.
+_RELATIVE_FAMILIES = frozenset({"t5", "deberta", "deberta-v2", "modernbert"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,6 @@ class ExitRule:
     layer: int
     temperature: float
     confidence: float
-
-
-# Families in which a position is no place in a table, so that `max_length` may be beyond it.
-_RELATIVE_FAMILIES = frozenset({"t5", "deberta", "deberta-v2", "modernbert"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from verifiers.errors import VerifierError
 from verifiers.training import pipeline
@@ -138,26 +138,23 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(args: argparse.Namespace) -> int:
-    figures = pipeline.evaluate_exported(
+def _figures(args: argparse.Namespace) -> dict[str, Any]:
+    return pipeline.evaluate_exported(
         args.model,
         args.held_out,
         _sets(args.grounding),
         sample=args.sample,
         threads=args.threads or 1,
     )
-    print(json.dumps(figures, indent=2))
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    print(json.dumps(_figures(args), indent=2))
     return 0
 
 
 def _card(args: argparse.Namespace) -> int:
-    figures = pipeline.evaluate_exported(
-        args.model,
-        args.held_out,
-        _sets(args.grounding),
-        sample=args.sample,
-        threads=args.threads or 1,
-    )
+    figures = _figures(args)
     pipeline.make_card(args.model, args.run, figures, start=args.start_name, notes=args.note)
     print(f"{args.model / 'README.md'}")
     return 0

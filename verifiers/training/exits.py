@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from verifiers.backends.config import ExitRule
 from verifiers.training.calibration import fit_temperature
 from verifiers.training.files import require
 from verifiers.training.metrics import balanced_accuracy, softmax
@@ -29,17 +30,13 @@ class ExitFit:
     """What was found.
 
     Attributes:
-        layer: Layers below the head.
-        temperature: Divides the head's logits.
-        confidence: A pair leaves when its largest calibrated probability is at least this.
+        rule: When a pair leaves.
         share: Of the held-out pairs, how many leave.
         agreement: Of the held-out pairs, how many are decided as without the exit.
         balanced_accuracy: Of the held-out pairs, with the exit.
     """
 
-    layer: int
-    temperature: float
-    confidence: float
+    rule: ExitRule
     share: float
     agreement: float
     balanced_accuracy: float
@@ -47,9 +44,9 @@ class ExitFit:
     def to_config(self) -> dict[str, Any]:
         """The ``exit`` object of a model's ``config.json``."""
         return {
-            "layer": self.layer,
-            "temperature": self.temperature,
-            "confidence": round(self.confidence, 4),
+            "layer": self.rule.layer,
+            "temperature": self.rule.temperature,
+            "confidence": round(self.rule.confidence, 4),
             "fitted_on": "train_dev",
             "share": round(self.share, 4),
             "agreement": round(self.agreement, 4),
@@ -91,6 +88,6 @@ def fit_exit(
             continue
         accuracy = balanced_accuracy(mixed, hits, threshold)
         if accuracy >= whole - LOSS:
-            share = float(leaves.mean())
-            return ExitFit(layer, temperature, float(confidence), share, agreement, accuracy)
+            rule = ExitRule(layer, temperature, float(confidence))
+            return ExitFit(rule, float(leaves.mean()), agreement, accuracy)
     return None

@@ -27,9 +27,9 @@ def test_what_leaves_is_decided_as_before(noise):
     found = fit_exit(early, last, labels, fitted, layer=6)
     assert found is not None
     assert 0 < found.share < 1
-    first = softmax(early, found.temperature)
+    first = softmax(early, found.rule.temperature)
     whole = softmax(last, fitted.temperature)[:, 0]
-    mixed = np.where(first.max(axis=1) >= found.confidence, first[:, 0], whole)
+    mixed = np.where(first.max(axis=1) >= found.rule.confidence, first[:, 0], whole)
     same = (mixed >= fitted.threshold) == (whole >= fitted.threshold)
     assert same.mean() == found.agreement >= AGREEMENT
     before = balanced_accuracy(whole, labels == 0, fitted.threshold)
@@ -63,5 +63,5 @@ def test_the_config_says_what_it_rests_on():
     assert found is not None
     written = found.to_config()
     assert written["layer"] == 6
-    assert written["confidence"] == round(found.confidence, 4)
+    assert written["confidence"] == round(found.rule.confidence, 4)
     assert {"temperature", "share", "agreement", "fitted_on"} <= written.keys()
