@@ -18,6 +18,7 @@ from guardrails.cli.bench_args import (
     pairs_of,
     thresholds_of,
 )
+from guardrails.cli.shared import wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,8 +185,7 @@ def bench(  # noqa: PLR0917 - the options of a command
     A file has one JSON object a line with "source" (a text or a list of texts), "claim", "label"
     and optionally "question", "granularity" (claim or answer), "spans", "dataset" and "id".
     """
-    if ctx.find_root().obj is not None:
-        ctx.find_root().obj.json = as_json
+    wants_json(ctx, wanted=as_json)
     from guardrails.cli.bench_run import Asked, run_bench
     from verifiers.bench.items import read_items, set_name
 

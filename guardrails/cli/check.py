@@ -14,6 +14,7 @@ import typer
 
 from guardrails.build import build_verifier
 from guardrails.cli.failures import PASSED, REDACTED, REFUSED, REGENERATE, REVIEW
+from guardrails.cli.shared import AsOneJson, Config, wants_json
 from guardrails.cli.versions import own_version
 from guardrails.client import Guard
 from guardrails.errors import ConfigInvalid
@@ -168,13 +169,8 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
     explain: Annotated[
         bool, typer.Option("--explain", help="Say rule by rule how the decision came about.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings file instead of the usual one."),
-    ] = None,
+    as_json: AsOneJson = False,
+    config: Config = None,
 ) -> None:
     """Check an answer against sources: every claim, its evidence, and a decision.
 
@@ -182,8 +178,7 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
 
     2 is bad input and 3 a failure; both come with a message on stderr.
     """
-    if ctx.find_root().obj is not None:
-        ctx.find_root().obj.json = as_json
+    wants_json(ctx, wanted=as_json)
     if (answer is None) == (text is None):
         raise typer.BadParameter("give the answer with --answer FILE or with --text TEXT")
     if not source and not sample:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from guardrails.cli.examine import Finding, Level, examine
 from guardrails.cli.failures import INTERNAL, PASSED
+from guardrails.cli.shared import AsOneJson, Config, wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +27,8 @@ _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 def doctor(
     ctx: typer.Context,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings file instead of the usual one."),
-    ] = None,
+    as_json: AsOneJson = False,
+    config: Config = None,
     speed: Annotated[
         bool, typer.Option("--speed/--no-speed", help="Measure how fast the model reads here.")
     ] = True,
@@ -43,8 +38,7 @@ def doctor(
     Each line is ok, warn or fail, and says what to do. The exit code is 0 when nothing failed, else
     3. No secret is shown: not the keys, not the password in a database's address.
     """
-    if ctx.find_root().obj is not None:
-        ctx.find_root().obj.json = as_json
+    wants_json(ctx, wanted=as_json)
     findings = examine(config, speed=speed)
     if as_json:
         print(json.dumps(_as_dict(findings), indent=2, ensure_ascii=False))

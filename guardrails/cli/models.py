@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guardrails.cli.stores import AsJson, wants_json
+from guardrails.cli.shared import AsJson, wants_json
 
 if TYPE_CHECKING:
     from verifiers.backends.presets import Preset

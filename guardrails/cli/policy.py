@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from guardrails.cli.failures import BAD_INPUT, describe_failure
+from guardrails.cli.shared import AsJson, read_small, wants_json
 from guardrails.errors import RecordInvalid, SourceUnreadable
 from policies.errors import PolicyError, PolicyInvalid
 
@@ -49,7 +48,6 @@ _ACTION_STYLES = {
     "refuse": "bold red",
 }
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Route = Annotated[str | None, typer.Option(help="The policy as it stands on this route.")]
 
 
@@ -79,7 +77,7 @@ def lint(
         groundrail policy lint policy.yaml
         groundrail policy lint --strict policies/*.yaml
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     from policies.lint import lint as find
     from policies.load import load_policy
 
@@ -176,7 +174,7 @@ def show(
         groundrail policy show balanced > policy.yaml
         groundrail policy show policy.yaml --route billing
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     from policies.lint import lint as find
     from policies.load import load_policy
 
@@ -253,7 +251,7 @@ def explain(
 
         {"claims": [{"verdict": "supported"}, {"support": 0.4, "facets": ["number"]}]}
     """
-    _wants_json(ctx, wanted=as_json)
+    wants_json(ctx, wanted=as_json)
     if (record is None) == (verdicts is None):
         raise typer.BadParameter("give either a RECORD or --verdicts FILE")
     decision, used = (
@@ -315,11 +313,7 @@ def _explained(line: str) -> Text:
 
 def _read(file: str) -> str:
     try:
-        if file == "-":
-            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(_MAX_BYTES + 1)
+        data = read_small(file, _MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceUnreadable(
@@ -334,13 +328,6 @@ def _read(file: str) -> str:
         raise RecordInvalid(
             f"{file!r} is not UTF-8 text; nothing was explained.", hint="Records are JSON in UTF-8."
         ) from None
-
-
-def _wants_json(ctx: typer.Context, *, wanted: bool) -> None:
-    # The outermost handler then writes failures as JSON, too.
-    state = ctx.find_root().obj
-    if wanted and hasattr(state, "json"):
-        state.json = True
 
 
 def _json(value: object) -> None:

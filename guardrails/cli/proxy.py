@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guardrails.cli.stores import AsJson, StoreUrl, opened_store, wants_json
+from guardrails.cli.shared import AsJson, wants_json
+from guardrails.cli.stores import StoreUrl, opened_store
 from guardrails.errors import ConfigInvalid
 
 if TYPE_CHECKING:

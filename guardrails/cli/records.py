@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guardrails._plain import record_row
-from guardrails.cli.stores import AsJson, StoreUrl, opened_store, wants_json
+from guardrails.cli.shared import AsJson, wants_json
+from guardrails.cli.stores import StoreUrl, opened_store
 from guardrails.errors import SourceUnreadable
 
 if TYPE_CHECKING:

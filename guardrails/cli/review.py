@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardrails.cli.stores import AsJson, StoreUrl, opened_store, wants_json
+from guardrails.cli.shared import AsJson, read_small, wants_json
+from guardrails.cli.stores import StoreUrl, opened_store
 from guardrails.errors import RecordInvalid, ReviewConflict, SourceUnreadable
 
 if TYPE_CHECKING:
@@ -314,11 +313,7 @@ def _label(text: str) -> tuple[str, ClaimRuling]:
 
 def _read(file: str) -> str:
     try:
-        if file == "-":
-            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(_MAX_BYTES + 1)
+        data = read_small(file, _MAX_BYTES)
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"

@@ -1,4 +1,4 @@
-"""Opening the store that a command is about. Shared by ``review`` and ``records``."""
+"""Opening the store that a command is about."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ StoreUrl = Annotated[
         help="The store; by default the one of the settings (store.url).",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @contextmanager
@@ -63,10 +62,3 @@ def opened_store(url: str | None, *, make: bool = False) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def wants_json(ctx: typer.Context, *, wanted: bool) -> None:
-    """Tell the outermost handler to write failures as JSON, too."""
-    state = ctx.find_root().obj
-    if wanted and hasattr(state, "json"):
-        state.json = True
