@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple, TypeGuard
 
+from verifiers.types import Origin, Source, Trust
+
 TEXT_KEYS = (
     "text",
     "page_content",
@@ -95,6 +97,18 @@ class Document(NamedTuple):
     title: str | None = None
     uri: str | None = None
     timestamp: datetime | None = None
+
+    def source(self, name: str, origin: Origin, trust: Trust) -> Source:
+        """It as evidence, under the id ``name``."""
+        return Source(
+            id=name,
+            text=self.text,
+            title=self.title,
+            uri=self.uri,
+            origin=origin,
+            trust=trust,
+            timestamp=self.timestamp,
+        )
 
 
 def read_mapping(item: Mapping[str, object], *, extras: bool) -> Document | None:

@@ -281,17 +281,7 @@ class _Reader:
             if document.id is not None and name != wanted:
                 self.notes.append(f"two sources have one id; the later one is called {name!r}")
             taken.add(name)
-            made.append(
-                Source(
-                    id=name,
-                    text=document.text,
-                    title=document.title,
-                    uri=document.uri,
-                    origin=origin,
-                    trust=trust,
-                    timestamp=document.timestamp,
-                )
-            )
+            made.append(document.source(name, origin, trust))
         return tuple(made)
 
 

@@ -255,15 +255,7 @@ def _source(
         name = f"{prefix}-{position}"
         while name in avoid:
             name += "~"
-    return Source(
-        id=name,
-        text=document.text,
-        title=document.title,
-        uri=document.uri,
-        origin=origin,
-        trust=trust,
-        timestamp=document.timestamp,
-    )
+    return document.source(name, origin, trust)
 
 
 def _explicit_id(item: object) -> str | None:
