@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from guardrails._faults import first_fault
 from guardrails.errors import ConfigInvalid
 
 
@@ -92,9 +93,8 @@ def wishes_of(params: dict[str, Any] | None) -> Wishes:
     try:
         return Wishes.model_validate({} if said is None else said)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(["groundrail", *(str(part) for part in first["loc"])])
+        where, why = first_fault(error, "groundrail")
         raise ConfigInvalid(
-            f"additional_provider_specific_params.{where}: {first['msg']}; nothing was released.",
+            f"additional_provider_specific_params.{where}: {why}; nothing was released.",
             hint=f"Allowed: {', '.join(sorted(Wishes.model_fields))}.",
         ) from None

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from guardrails._faults import first_fault
 from guardrails.errors import ConfigInvalid
 
 # Where an application writes what it wants of us, in the request's metadata.
@@ -118,10 +119,9 @@ def options_of(given: object) -> GuardrailOptions:
     try:
         return GuardrailOptions.model_validate({} if given is None else given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(["groundrail", *(str(part) for part in first["loc"])])
+        where, why = first_fault(error, "groundrail")
         raise ConfigInvalid(
-            f"litellm_params.{where}: {first['msg']}; LiteLLM was not started.",
+            f"litellm_params.{where}: {why}; LiteLLM was not started.",
             hint=f"Allowed: {', '.join(sorted(GuardrailOptions.model_fields))}.",
         ) from None
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from guardrails._faults import first_fault
 from guardrails.errors import NotAllowed, RequestRefused
 from guardrails.proxy.auth import caller
 from guardrails.proxy.context import context
@@ -70,12 +71,11 @@ async def check(request: Request) -> Response:
     try:
         given = CheckRequest.model_validate(await read_json(request, limits), strict=True)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200]
+        where, why = first_fault(error)
         raise RequestRefused(
-            f"{where}: {first['msg']}; nothing was checked.",
+            f"{where[:200]}: {why}; nothing was checked.",
             hint="GET /openapi.json describes what is expected.",
-            param=where,
+            param=where[:200],
         ) from None
     rule = here.book.rule(_PATH, None)
     asked = settle(given, who, rule, here.book, limits, model=None)

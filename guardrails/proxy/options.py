@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from guardrails._faults import first_fault
 from guardrails.engine import UNSET, Options
 from guardrails.errors import RequestRefused
 from guardrails.proxy.limits import check_sources
@@ -98,11 +99,10 @@ def read_options(given: object) -> RequestOptions:
         # Strict as JSON is: a number is no text.
         return RequestOptions.model_validate(given, strict=True)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join([KEY, *map(str, first["loc"])])
+        where, why = first_fault(error, KEY)
         known = ", ".join(RequestOptions.model_fields)
         raise RequestRefused(
-            f"{where[:200]}: {first['msg']}; nothing was sent.",
+            f"{where[:200]}: {why}; nothing was sent.",
             hint=f"The guardrails object has: {known}.",
             param=where[:200],
         ) from None
