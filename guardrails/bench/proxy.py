@@ -80,17 +80,7 @@ class Bench:
                     seconds=self._options.seconds,
                 )
                 self.cells.append(
-                    Cell(
-                        "plain",
-                        target.name,
-                        clients,
-                        stream,
-                        number,
-                        tuple(sample.first for sample in done.samples),
-                        tuple(sample.last for sample in done.samples),
-                        rate=len(done.samples) / done.seconds,
-                        errors=sum(done.errors.values()),
-                    )
+                    _cell("plain", target, number, done, clients=clients, stream=stream)
                 )
 
     async def paced(self, number: int, targets: Sequence[Target]) -> None:
@@ -102,7 +92,7 @@ class Bench:
                 clients=1,
                 requests=self._options.requests,
             )
-            self.cells.append(_paced_cell("paced", target, number, done))
+            self.cells.append(_cell("paced", target, number, done, clients=1, stream=True))
 
     async def checked(self, number: int, targets: Sequence[Target]) -> None:
         """Answers to a thousand words of sources, and when their first sentence arrives."""
@@ -147,12 +137,14 @@ def shuffled(targets: Sequence[Target]) -> list[Target]:
     return random.sample(list(targets), len(targets))
 
 
-def _paced_cell(scenario: str, target: Target, number: int, done: Any) -> Cell:
+def _cell(
+    scenario: str, target: Target, number: int, done: Any, *, clients: int, stream: bool
+) -> Cell:
     return Cell(
         scenario,
         target.name,
-        1,
-        True,
+        clients,
+        stream,
         number,
         tuple(sample.first for sample in done.samples),
         tuple(sample.last for sample in done.samples),
