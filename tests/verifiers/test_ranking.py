@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.bench.retrieval import evaluate, planted
+from verifiers.bench.retrieval import evaluate, main, planted
 from verifiers.ranking import Ranking, tokenise
 
 
@@ -66,8 +66,8 @@ def test_the_benchmark_leaves_out_excluded_pairs(tmp_path):
     assert evaluate(tmp_path).mrr_at_10 == 1.0
 
 
-def test_planted_texts_are_found_again(tmp_path):
-    """A claim's own text, hidden among others, is read with few windows."""
+def test_planted_texts_are_found_again(tmp_path, capsys):
+    """A claim's own text, hidden among others, is read with few windows; the command says so."""
     rows = [
         {
             "source": f"The {w} stood on the hill near the village for long.",
@@ -82,6 +82,20 @@ def test_planted_texts_are_found_again(tmp_path):
     found = planted(path, claims=6, others=6)
     assert found.claims == 6
     assert found.recall[16] == 1.0
+    main(["--planted", str(path)])
+    assert capsys.readouterr().out.startswith("Planted(collection='set.jsonl.gz', claims=6,")
+
+
+def test_the_retrieval_command_says_what_it_takes(capsys):
+    """Help on demand; without a collection, or with an option it does not know, an error."""
+    with pytest.raises(SystemExit) as helped:
+        main(["--help"])
+    assert helped.value.code == 0
+    assert "--planted" in capsys.readouterr().out
+    for wrong in ([], ["--plantd", "set.jsonl.gz"]):
+        with pytest.raises(SystemExit) as refused:
+            main(wrong)
+        assert refused.value.code == 2
 
 
 def test_told_is_the_weight_of_the_words_a_text_has():

@@ -15,6 +15,7 @@ among the windows read, for several ``k``.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import math
@@ -172,13 +173,20 @@ def _rows(path: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def main(directories: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write one line a collection to standard output."""
-    measure = planted if "--planted" in directories else evaluate
-    for name in directories:
-        if not name.startswith("--"):
-            sys.stdout.write(f"{measure(Path(name))}\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m verifiers.bench.retrieval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paths", type=Path, nargs="+", help="collections, or files of claims")
+    parser.add_argument("--planted", action="store_true", help="the paths are files of claims")
+    asked = parser.parse_args(arguments)
+    measure = planted if asked.planted else evaluate
+    for path in asked.paths:
+        sys.stdout.write(f"{measure(path)}\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
