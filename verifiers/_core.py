@@ -43,6 +43,8 @@ class EngineStats:
         padded_tokens: Tokens in them with padding.
         dropped: Pairs of callers who had gone before they ran.
         failed: Pairs whose scoring failed.
+        out_of_memory: Batches the model had not enough memory for; each lowered ``batch_tokens``.
+        batch_tokens: Most tokens, padding included, in one batch as things stand.
         cache_errors: Calls to the cache that failed; each cost time, none an answer.
     """
 
@@ -57,6 +59,8 @@ class EngineStats:
     padded_tokens: int
     dropped: int
     failed: int
+    out_of_memory: int
+    batch_tokens: int
     cache_errors: int
 
 
@@ -146,6 +150,8 @@ class Core:
                 padded_tokens=counts.padded_tokens,
                 dropped=counts.dropped,
                 failed=counts.failed,
+                out_of_memory=counts.out_of_memory,
+                batch_tokens=self.owner.batch_tokens,
                 cache_errors=self._cache_errors + counts.cache_errors,
             )
 

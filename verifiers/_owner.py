@@ -1,7 +1,7 @@
 """The thread that owns the model: it loads, schedules and scores, and shares nothing.
 
 See :mod:`verifiers.engine` for the whole picture. Everything here but ``inbox``, ``scorer`` and
-``cancelling`` is touched by the owner thread alone.
+``cancelling`` is written by the owner thread alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from verifiers.errors import (
     InputTooLong,
     Overloaded,
 )
+from verifiers.memory import out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ class Counts:
     padded_tokens: int = 0
     dropped: int = 0
     failed: int = 0
+    out_of_memory: int = 0
     cache_errors: int = 0
 
 
@@ -82,9 +84,9 @@ class Owner:
         self.scorer: PairScorer | None = None
         self.cancelling = False
         self.counts = Counts()
+        self.batch_tokens = max_batch_tokens
         self._factory = factory
         self._cache = cache
-        self._max_batch_tokens = max_batch_tokens
         self._max_batch_pairs = max_batch_pairs
         self._lookahead_pairs = lookahead_pairs
         self._in_flight: dict[str, _Item] = {}
@@ -204,7 +206,7 @@ class Owner:
         chosen = pick_batch(
             [item.length or 0 for item in candidates],
             anchor=0,
-            max_tokens=self._max_batch_tokens,
+            max_tokens=self.batch_tokens,
             max_items=self._max_batch_pairs,
         )
         picked = set(chosen)
@@ -239,9 +241,27 @@ class Owner:
                 for item in items:
                     self._fail_item(item, exc)
                 return
+            if out_of_memory(exc):
+                self._lower_budget(items)
             self._run_apart(scorer, items)
             return
         self._deliver(items, scored)
+
+    def _lower_budget(self, items: list[_Item]) -> None:
+        """Half of the batch that was too much, from now on: later batches do not fail the same way.
+
+        Never raised again: memory that was short once is, and every try of more would cost a batch.
+        """
+        longest = max(item.length or 0 for item in items)
+        self.batch_tokens = max(1, longest * len(items) // 2)
+        self.counts.out_of_memory += 1
+        _log.warning(
+            "the model ran out of memory on a batch of %d x %d tokens; from now on batches hold at"
+            " most %d tokens",
+            len(items),
+            longest,
+            self.batch_tokens,
+        )
 
     def _run_apart(self, scorer: PairScorer, items: list[_Item]) -> None:
         """Score a failed batch pair by pair, so that one bad pair fails alone.

@@ -59,7 +59,7 @@ class NLIEngine:
                 waits gets its error, and the next request tries again.
             cache: Where scores are kept; None keeps none.
             max_batch_tokens: Most padded tokens (longest x count) in one batch. A pair that is
-                longer than that alone runs alone.
+                longer than that alone runs alone. A batch that runs out of memory halves it.
             max_batch_pairs: Most pairs in one batch.
             max_queue_pairs: Most unanswered pairs. One request larger than that is still taken
                 when nothing else waits.

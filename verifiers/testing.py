@@ -82,6 +82,7 @@ class ScriptedScorer:
         fail_on: Callable[[Pair], Exception | None] | None = None,
         delay: float = 0.0,
         max_tokens: int = 512,
+        memory_tokens: int | None = None,
         name: str = "scripted",
         revision: str = "1",
     ) -> None:
@@ -94,6 +95,7 @@ class ScriptedScorer:
             fail_on: An error for a pair fails every batch it is in.
             delay: Seconds each batch takes.
             max_tokens: Longest pair, in words and three specials.
+            memory_tokens: A batch of more tokens than that, padding included, runs out of memory.
             name: Name of the model.
             revision: Its revision.
         """
@@ -113,6 +115,7 @@ class ScriptedScorer:
         self._failures = iter(failures)
         self._fail_on = fail_on
         self._delay = delay
+        self._memory_tokens = memory_tokens
         self._thread: int | None = None
 
     def count_tokens(self, pairs: Sequence[Pair]) -> list[int]:
@@ -137,6 +140,8 @@ class ScriptedScorer:
             error = next(filter(None, map(self._fail_on, pairs)), None)
         if error is not None:
             raise error
+        if self._memory_tokens and max(lengths, default=0) * len(pairs) > self._memory_tokens:
+            raise MemoryError
         if max(lengths, default=0) > self.info.max_tokens:
             raise InputTooLong("A pair does not fit the scripted model. Nothing was scored.")
         return [self._table.get((p.premise, p.hypothesis)) or self._rule(p) for p in pairs]

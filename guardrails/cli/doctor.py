@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardrails.cli.examine import Finding, Level, examine
+from guardrails.cli.examine import examine
 from guardrails.cli.failures import INTERNAL, PASSED
+from guardrails.cli.findings import Finding, Level
 from guardrails.cli.shared import AsOneJson, Config, wants_json
 
 if TYPE_CHECKING:

@@ -10,19 +10,18 @@ import platform
 import re
 import sys
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guardrails.cli.examine_model import examine_model
+from guardrails.cli.findings import Finding, Level
 from guardrails.cli.versions import installed_version, own_version
 from verifiers.errors import GroundrailError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from guardrails.settings import Settings
-    from verifiers.protocols import PairScorer
 
 # The dependencies whose version changes what groundrail does.
 _PARTS = (
@@ -47,36 +46,7 @@ _EXTRAS = {
     "otel": ("opentelemetry-sdk", "traces"),
 }
 _BACKDOORED = {"litellm": ("1.82.7", "1.82.8")}
-_SPEED_SECONDS = 1.0
-_BATCH = 8
 _SECRET = re.compile(r"(^|[._])(token|key|secret|password)$")
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        area: What it is about.
-        level: Whether something has to be done.
-        message: What was found.
-        hint: What to do, or an empty string.
-        data: The same for programs.
-    """
-
-    area: str
-    level: Level
-    message: str
-    hint: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def examine(config: Path | None = None, *, speed: bool = True) -> list[Finding]:
@@ -93,7 +63,7 @@ def examine(config: Path | None = None, *, speed: bool = True) -> list[Finding]:
     for look in (
         lambda: _policy(settings),
         lambda: _claims(settings),
-        lambda: _model(settings, speed=speed),
+        lambda: examine_model(settings, speed=speed),
         lambda: _store(settings),
     ):
         findings.extend(_guarded(look))
@@ -245,79 +215,6 @@ def _claims(settings: Settings) -> Iterator[Finding]:
         Level.OK,
         f"{name}: ready in {seconds:.1f} s",
         data={"seconds": seconds, "pipeline": settings.claims.pipeline},
-    )
-
-
-def _model(settings: Settings, *, speed: bool) -> Iterator[Finding]:
-    from guardrails.build import model_spec
-    from verifiers.backends import load_scorer
-
-    started = time.perf_counter()
-    scorer = load_scorer(model_spec(settings))
-    try:
-        info = scorer.info
-        yield Finding(
-            "model",
-            Level.OK,
-            f"{info.name} ({info.revision[:24]}) under {info.backend}, {info.form}: "
-            f"ready in {time.perf_counter() - started:.1f} s, canaries passed",
-            data={"name": info.name, "revision": info.revision, "backend": info.backend},
-        )
-        if info.backend == "onnx":
-            yield _form(info.form, asked=settings.model.form)
-        calibrated = info.calibration != "none"
-        yield Finding(
-            "model",
-            Level.OK if calibrated else Level.WARN,
-            f"labels in the order {', '.join(info.labels)}; up to {info.max_tokens} tokens; "
-            f"calibration {info.calibration}",
-            ""
-            if calibrated
-            else "Its probabilities are raw: choose thresholds on answers of your own.",
-            {"labels": list(info.labels), "max_tokens": info.max_tokens},
-        )
-        if speed:
-            yield _speed(scorer)
-    finally:
-        scorer.close()
-
-
-def _form(form: str, *, asked: str) -> Finding:
-    """Which arithmetic runs, and why that one."""
-    from verifiers.backends.cpu import int8_advice
-
-    kind, advice = form.partition("/")[0], int8_advice()
-    if asked != "auto":
-        why = "as `model.form` says"
-    elif advice.int8 and kind == "fp32":
-        why = "the model's one form on this device"
-    else:
-        why = advice.why
-    return Finding(
-        "model",
-        Level.OK,
-        f"computes in {kind}: {why}",
-        data={"form": form, "asked": asked, "int8_is_faster": advice.int8, "why": why},
-    )
-
-
-def _speed(scorer: PairScorer) -> Finding:
-    from verifiers.types import Pair
-
-    premise = "The museum by the old harbour opened in 1962 and has three floors. " * 6
-    pairs = [Pair(premise, "The museum has four floors.")] * _BATCH
-    tokens = sum(scorer.count_tokens(pairs))
-    done, started = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - started) < _SPEED_SECONDS:
-        scorer.score(pairs)
-        done += 1
-    per_second = done * _BATCH / seconds
-    return Finding(
-        "model",
-        Level.OK,
-        f"speed here: {per_second:.0f} pairs of {tokens // _BATCH} tokens a second "
-        f"({done * tokens / seconds:,.0f} tokens a second), in batches of {_BATCH}",
-        data={"pairs_per_second": per_second, "tokens_per_second": done * tokens / seconds},
     )
 
 

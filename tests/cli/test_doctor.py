@@ -11,8 +11,12 @@ import pytest
 
 from guardrails.cli import examine as examination
 from guardrails.cli.app import main
-from guardrails.cli.examine import Finding, Level, examine, masked
+from guardrails.cli.examine import examine, masked
+from guardrails.cli.examine_model import _largest_batch
+from guardrails.cli.findings import Finding, Level
 from guardrails.names import Collision
+from verifiers.errors import BackendFailed
+from verifiers.testing import ScriptedScorer
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +65,7 @@ def test_a_sound_installation_has_no_failure(capsys: pytest.CaptureFixture[str])
         "computes in",
         "labels in the order",
         "pairs of",
+        "fits into memory",
         "onnxruntime",
         "CPUExecutionProvider",
     ):
@@ -70,6 +75,25 @@ def test_a_sound_installation_has_no_failure(capsys: pytest.CaptureFixture[str])
     code, out = run(capsys, "--no-speed")
     assert code == 0
     assert "0 failed" in out
+
+
+@pytest.mark.parametrize(("memory", "fits"), [(2000, 1024), (900, 473), (100, 86)])
+def test_a_batch_that_does_not_fit_into_memory_is_told(memory: int, fits: int) -> None:
+    """Tried as the engine would make it, and how much does fit; a warning, for verdicts hold."""
+    scorer = ScriptedScorer(memory_tokens=memory)
+    found = _largest_batch(scorer, 1024)
+    assert found.data == {"batch_tokens": 1024, "fits": fits}
+    assert found.level is (Level.OK if fits == 1024 else Level.WARN)
+    assert ("473" in found.message) is (fits == 473)
+    assert bool(found.hint) is (fits < 1024)
+
+
+def test_a_model_without_memory_for_a_pair_is_a_failure() -> None:
+    """As any other fault while it scores: there is nothing smaller to try."""
+    broken = ScriptedScorer(fail_on=lambda _: BackendFailed("It ran out of memory."))
+    (found,) = examination._guarded(lambda: iter([_largest_batch(broken, 1024)]))
+    assert (found.level, found.data["code"]) == (Level.FAIL, "GR106")
+    assert len(broken.batches) > 3
 
 
 @pytest.mark.integration

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from verifiers.errors import BackendFailed, ModelUnavailable
+from verifiers.memory import out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,9 +137,6 @@ def unloadable(source: str, exc: Exception, *, memory: bool) -> ModelUnavailable
     )
 
 
-_NO_MEMORY = re.compile(
-    r"fail\w* to allocate|bad_?alloc|out of memory|alloc_failed|cannot allocate", re.IGNORECASE
-)
 _OUTSIDE = re.compile(r"out of (data )?bounds|indices element", re.IGNORECASE)
 
 
@@ -146,7 +144,7 @@ def onnx_unloadable(name: str, version: str, exc: Exception) -> ModelUnavailable
     """The error for what ONNX Runtime raised while it loaded a file; its kinds share no base."""
     said = str(exc)
     why = "It was not used."
-    if isinstance(exc, MemoryError) or _NO_MEMORY.search(said):
+    if out_of_memory(exc):
         why, hint = f"There is not enough memory for it. {why}", TOO_BIG
     elif "opset" in said.lower():
         why = f"Its operators are newer than this onnxruntime. {why}"
@@ -166,7 +164,7 @@ def onnx_failed(rows: int, longest: int, exc: Exception) -> BackendFailed:
     """The error for what ONNX Runtime raised while it scored a batch."""
     said = str(exc)
     what, hint = "failed", "Run `groundrail doctor`; if it says the model is well, report this."
-    if isinstance(exc, MemoryError) or _NO_MEMORY.search(said):
+    if out_of_memory(exc):
         what, hint = "ran out of memory", "Lower the batch budget, or `max_tokens` of the model."
     elif _OUTSIDE.search(said):
         hint = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from verifiers.backends.load_faults import TOO_BIG, require_weights, unloadable, wants_code
 from verifiers.backends.presets import Head
 from verifiers.errors import BackendFailed, MissingExtra, ModelUnavailable
+from verifiers.memory import out_of_memory
 
 try:
     import torch
@@ -53,7 +54,7 @@ class Network:
         except (MemoryError, RuntimeError) as exc:
             raise ModelUnavailable(
                 f"The model could not be moved to {device}"
-                f"{': out of memory' if _out_of_memory(exc) else ''} ({type(exc).__name__})."
+                f"{': out of memory' if out_of_memory(exc) else ''} ({type(exc).__name__})."
                 " It was not used.",
                 hint=TOO_BIG,
             ) from exc
@@ -126,7 +127,7 @@ class Network:
                 }
                 logits: torch.Tensor = self._model(**tensors).logits.double().cpu()
         except (RuntimeError, IndexError, ValueError, MemoryError) as exc:
-            out = _out_of_memory(exc)
+            out = out_of_memory(exc)
             raise BackendFailed(
                 f"The model {'ran out of memory' if out else 'failed'} on a batch of {len(batch)}"
                 f" x {longest} tokens ({type(exc).__name__}). Nothing was scored.",
@@ -209,7 +210,7 @@ def load_classifier(source: str, revision: str | None) -> tuple[Any, Any]:
             )
     except Exception as exc:
         # From deep inside come OSError, ValueError, KeyError, RuntimeError and others.
-        raise unloadable(source, exc, memory=_out_of_memory(exc)) from exc
+        raise unloadable(source, exc, memory=out_of_memory(exc)) from exc
     require_weights(source, report)
     _require_own_tokenizer(source, tokenizer, model)
     return tokenizer, model
@@ -221,7 +222,7 @@ def _config_of(source: str, revision: str | None) -> Any:
             source, revision=revision, trust_remote_code=False
         )
     except Exception as exc:
-        raise unloadable(source, exc, memory=_out_of_memory(exc)) from exc
+        raise unloadable(source, exc, memory=out_of_memory(exc)) from exc
     if "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {}):
         # Where it knows the family, transformers runs its own code in the place of theirs.
         raise wants_code(source)
@@ -249,7 +250,7 @@ def load_head(folder: Path, head: Head) -> Any:
                 ignore_mismatched_sizes=True,  # told in the report, and refused below
             )
     except Exception as exc:
-        raise unloadable(str(folder), exc, memory=_out_of_memory(exc)) from exc
+        raise unloadable(str(folder), exc, memory=out_of_memory(exc)) from exc
     require_weights(str(folder), report)
     return model
 
@@ -284,7 +285,7 @@ def load_t5_token_classifier(
             model = transformers.T5ForTokenClassification(config)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     except Exception as exc:
-        raise unloadable(name, exc, memory=_out_of_memory(exc)) from exc
+        raise unloadable(name, exc, memory=out_of_memory(exc)) from exc
     if missing or unexpected:
         raise ModelUnavailable(
             f"The weights {name} are not those of a T5 token classifier: {len(missing)} are missing"
@@ -350,12 +351,3 @@ def _no_bars() -> Iterator[None]:
         yield
     finally:
         bars.enable_progress_bar()
-
-
-def _out_of_memory(exc: BaseException) -> bool:
-    said = str(exc).lower()
-    return (
-        isinstance(exc, MemoryError | torch.OutOfMemoryError)
-        or "out of memory" in said
-        or "can't allocate memory" in said
-    )

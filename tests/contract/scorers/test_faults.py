@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from guardrails.cli.app import main
-from guardrails.cli.examine import Level, _guarded, _model
+from guardrails.cli.examine import _guarded
+from guardrails.cli.examine_model import examine_model
+from guardrails.cli.findings import Level
 from guardrails.settings import load_settings
 from verifiers.aggregate import judge
 from verifiers.backends import ModelSpec, load_scorer
@@ -426,7 +428,7 @@ def test_what_people_are_told(
     settings.write_text(json.dumps({"model": model, "store": {"url": None}}))
     (found,) = [
         f
-        for f in _guarded(lambda: _model(load_settings(settings), speed=False))
+        for f in _guarded(lambda: examine_model(load_settings(settings), speed=False))
         if f.level is Level.FAIL
     ]
     assert found.message.startswith(code)

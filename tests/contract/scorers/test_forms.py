@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrails.cli.examine import _form
+from guardrails.cli.examine_model import _form
 from verifiers.backends import ModelSpec, load_scorer
 from verifiers.backends.cpu import Advice, int8_advice
 from verifiers.backends.onnx_files import locate
