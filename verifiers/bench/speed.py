@@ -49,6 +49,7 @@ from verifiers.bench.items import read_items
 from verifiers.engine import NLIEngine
 from verifiers.errors import ModelUnavailable
 from verifiers.rules import split
+from verifiers.training.restore import restored
 from verifiers.types import Pair, Source
 from verifiers.windows import cut
 
@@ -87,27 +88,21 @@ def sample_pairs(paths: Sequence[Path], scorer: PairScorer, count: int, seed: in
     return pairs
 
 
-def restore(folder: Path, target: Path) -> None:
-    """The weights of a packaged ONNX model as a transformers checkpoint.
+def as_transformers(folder: Path, target: Path) -> None:
+    """The weights of a packaged ONNX model as a transformers checkpoint, without an exit head.
 
     Raises:
-        KeyError: If the graph was not made by this project's exporter.
+        ModelUnavailable: If the graph was not made by this project's exporter.
     """
-    import onnx
     import torch
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-    stored = _stored(onnx.load(folder / "model.onnx").graph.initializer, onnx.numpy_helper)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     model = BertForSequenceClassification(BertConfig(**_bert(config)))
-    weights = {}
-    for name, old in model.state_dict().items():
-        value = _tensor(name, stored, old.shape)
-        if ".self.query." in name:  # stored with the scores' 1/sqrt(d) in it
-            value = value * (config["hidden_size"] / config["num_attention_heads"]) ** 0.5
-        weights[name] = torch.tensor(value)
-    model.load_state_dict(weights)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    weights = restored(folder, shapes)
+    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     model.save_pretrained(target)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
@@ -118,19 +113,6 @@ def restore(folder: Path, target: Path) -> None:
         # Not the default, and without it the two texts are not told apart.
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     ).save_pretrained(target)
-
-
-def _stored(tensors: Any, helper: Any) -> dict[str, Any]:
-    """The graph's weights as float32, by name, from whatever storage."""
-    arrays = {tensor.name: helper.to_array(tensor) for tensor in tensors}
-    found = {}
-    for name, array in arrays.items():
-        plain = name.removesuffix(".f16").removesuffix(".i8")
-        if ".self." in plain:
-            plain = plain.removesuffix(".T")
-        scale = arrays[name.removesuffix(".i8") + ".scale"] if name.endswith(".i8") else 1.0
-        found[plain] = array.astype(np.float32) * np.float32(scale)
-    return found
 
 
 def _bert(config: dict[str, Any]) -> dict[str, Any]:
@@ -148,21 +130,6 @@ def _bert(config: dict[str, Any]) -> dict[str, Any]:
     if "calibration" in config:
         kept["calibration"] = config["calibration"]
     return {**kept, "id2label": labels, "label2id": {v: k for k, v in labels.items()}}
-
-
-def _tensor(name: str, stored: dict[str, Any], shape: Sequence[int]) -> Any:
-    """One tensor of the checkpoint, from wherever the exporter put it.
-
-    It joins projections that read the same input, and stores every matrix input first.
-    """
-    for joined in ("query+key+value", "key+value", "query"):
-        for place, part in enumerate(parts := joined.split("+")):
-            whole = stored.get(name.replace(f".self.{part}.", f".self.{joined}."))
-            if f".self.{part}." in name and whole is not None:
-                return np.ascontiguousarray(np.split(whole, len(parts), axis=-1)[place].T)
-    if name in stored:
-        return stored[name]
-    return np.ascontiguousarray(stored[f"{name}.T"].T).reshape(shape)
 
 
 def check_same(checkpoint: Path, scorer: PairScorer, pairs: Sequence[Pair]) -> None:
@@ -348,9 +315,9 @@ def _others(
     torch.set_num_threads(threads)
     if model == "bundled":
         with as_file(files("verifiers") / "models" / ways[0].scorer.info.name) as folder:
-            restore(folder, scratch)
+            as_transformers(folder, scratch)
     else:
-        restore(Path(model), scratch)
+        as_transformers(Path(model), scratch)
     whole = next(way for way in ways if way.name == "fp32")
     check_same(scratch, whole.scorer, pairs[:8])
     arms = {"pipeline": pipeline_arm(scratch)}

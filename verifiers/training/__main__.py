@@ -9,11 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from verifiers.backends import ModelSpec
+from verifiers.backends.onnx_files import locate
+from verifiers.backends.spec import BUNDLED
 from verifiers.errors import VerifierError
 from verifiers.training import pipeline
 from verifiers.training.export import Storage, describe
 from verifiers.training.loop import RunOptions
 from verifiers.training.recipe import load_recipe
+from verifiers.training.restore import restore
 from verifiers.training.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ with label entailment, neutral, contradiction, or not_entailment (one of the lat
 which). Everything runs on the CPU; nothing is fetched from a network.
 
 Start checkpoint: a folder with config.json, model.safetensors and tokenizer.json of a BERT model.
+`init` cuts one out of a public encoder, `restore` makes one of the bundled verifier.
 """
 
 EXAMPLES = """\
@@ -47,6 +52,9 @@ examples:
     python -m verifiers.training export --model run/model --held-out held_out.jsonl.gz --out my/
     python -m verifiers.training evaluate --model my/ --held-out held_out.jsonl.gz --grounding dev/
     python -m verifiers.training card --model my/ --run run/ --held-out held_out.jsonl.gz
+
+  the bundled verifier, trained further on pairs of your own
+    python -m verifiers.training restore --out start/
 
 A running `train` stops cleanly on SIGTERM, and rests while a file PAUSE is in its run folder.
 See guardrails/docs/training.md.
@@ -90,6 +98,12 @@ def _init(args: argparse.Namespace) -> int:
         lower_layers=args.lower_layers,
     )
     print(f"{args.out}: {len(layers)} layers, labels {args.labels}")
+    return 0
+
+
+def _restore(args: argparse.Namespace) -> int:
+    count = restore(locate(ModelSpec(model=args.model)).folder, args.out)
+    print(f"{args.out}: {count:,} weights, layers, labels and heads as in {args.model}")
     return 0
 
 
@@ -216,6 +230,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a verifier trained from the same encoder, whose lowest layers to begin with",
     )
     sub.add_argument("--lower-layers", type=int, default=0, help="how many of them")
+    sub.add_argument("--out", type=Path, required=True, help="folder to write")
+
+    sub = command("restore", _restore, "A start checkpoint from an exported model, heads included.")
+    sub.add_argument("--model", default=BUNDLED, help="its folder (the bundled one)")
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
     sub = command("train", _train, "Train, or go on with a run that was stopped.")

@@ -83,7 +83,7 @@ def test_other_weights_are_noticed(tiny_forms: Path, tmp_path: Path) -> None:
     """A checkpoint that gives other probabilities is not timed as the same model."""
     from safetensors.torch import load_file, save_file
 
-    speed.restore(tiny_forms, tmp_path)
+    speed.as_transformers(tiny_forms, tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     weights["classifier.weight"] = -weights["classifier.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
