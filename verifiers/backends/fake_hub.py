@@ -27,6 +27,8 @@ class FakeHub:
         wrong: Digests to announce for a file instead of its own.
         fail: Status and error code to answer to everything, or None.
         cut: Send half of every larger file and then close the connection.
+        hold: A file of which half is sent, and no more as long as the hub is there.
+        held: Set once that half was sent.
         requests: Method and path of everything that was asked.
         url: Where it listens, once entered.
     """
@@ -36,8 +38,11 @@ class FakeHub:
     wrong: dict[str, str] = field(default_factory=dict)
     fail: tuple[int, str] | None = None
     cut: bool = False
+    hold: str | None = None
+    held: threading.Event = field(default_factory=threading.Event)
     requests: list[str] = field(default_factory=list)
     url: str = ""
+    _leaving: threading.Event = field(default_factory=threading.Event)
     _server: ThreadingHTTPServer | None = None
     _thread: threading.Thread | None = None
 
@@ -53,10 +58,17 @@ class FakeHub:
 
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
+        self._leaving.set()
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+
+    def wait(self, handler: BaseHTTPRequestHandler) -> None:
+        """Send nothing more until the hub is left; then the connection is closed."""
+        handler.close_connection = True
+        self.held.set()
+        self._leaving.wait()
 
     def listing(self, repo: str) -> dict[str, Any]:
         """What the hub's API says of a repository, digests included."""
@@ -113,9 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "EntryNotFound" if repo in self.hub.repos else "RepoNotFound")
             return
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
-        self._send(content, {"ETag": etag, "X-Repo-Commit": revision}, body=body)
+        self._send(content, {"ETag": etag, "X-Repo-Commit": revision}, body=body, name=name)
 
-    def _send(self, content: bytes, headers: Mapping[str, str], *, body: bool) -> None:
+    def _send(
+        self, content: bytes, headers: Mapping[str, str], *, body: bool, name: str = ""
+    ) -> None:
         start = 0
         wanted = self.headers.get("Range")
         if wanted and body:
@@ -133,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub.cut and headers and len(content) > _LARGE:
             self.wfile.write(content[: len(content) // 2] if start == 0 else b"")
             self.close_connection = True
+        elif name and name == self.hub.hold:
+            self.wfile.write(content[start : (start + len(content)) // 2])
+            self.hub.wait(self)
         else:
             self.wfile.write(content[start:])
 

@@ -55,8 +55,6 @@ _HELPFUL = (
 )
 # In order of preference. A .bin is a pickle; torch reads it in its weights-only mode.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_CACHE = ".cache"
-
 
 # Of the place where the model is to lie, not of the hub.
 _DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
@@ -92,18 +90,19 @@ def fetch(
         ModelUnavailable: If the hub cannot be reached, does not have it, asks for a token, or
             sends other bytes than it or the preset promised. What was installed stays.
     """
-    if not force:
-        manifest = _usable(preset, folder, revision)
-        if manifest is not None:
-            return manifest, False
     target = preset_folder(preset, folder)
     staging = target.with_name(f".{preset.name}.part")
     try:
+        _undo_half_a_swap(target)
+        if not force:
+            manifest = _usable(preset, folder, revision)
+            if manifest is not None:
+                return manifest, False
         staging.mkdir(parents=True, exist_ok=True)
         source = _Source(endpoint=endpoint, token=token, say=say)
         wanted = revision or preset.revision
         with _bars(shown=not quiet):
-            commit = source.get(
+            commit, names = source.get(
                 preset.repo,
                 wanted,
                 staging,
@@ -113,15 +112,14 @@ def fetch(
                 pinned=preset.digests if wanted == preset.revision else {},
             )
             if preset.companion is not None:
-                source.get(
+                _, others = source.get(
                     preset.companion.repo,
                     preset.companion.revision,
                     staging / preset.companion.folder,
                     needed=preset.companion.files,
                 )
-        shutil.rmtree(staging / _CACHE, ignore_errors=True)
-        if preset.companion is not None:
-            shutil.rmtree(staging / preset.companion.folder / _CACHE, ignore_errors=True)
+                names += [f"{preset.companion.folder}/{name}" for name in others]
+        _leave_only(staging, names)
         manifest = Manifest(
             preset=preset.name,
             repo=preset.repo,
@@ -174,8 +172,8 @@ class _Source:
         helpful: Sequence[str] = (),
         weights: Sequence[str] = (),
         pinned: Any = None,
-    ) -> str:
-        """Download the files of one repository and check them; the commit they are of."""
+    ) -> tuple[str, list[str]]:
+        """Download the files of one repository and check them; their commit, and their names."""
         try:
             info = self._api.model_info(repo, revision=revision, files_metadata=True)
         except Exception as exc:
@@ -207,7 +205,22 @@ class _Source:
                     raise
                 raise _unreachable(repo, revision, exc, file=name) from exc
             _compare(Path(path), repo, name, there[name], (pinned or {}).get(name))
-        return commit
+        return commit, chosen
+
+
+def _leave_only(staging: Path, names: Sequence[str]) -> None:
+    """Take away what is not of this fetch.
+
+    That is the library's notes, and files of another revision that a fetch which was killed had
+    got already. Noted in the manifest, those would be part of a model that never was.
+    """
+    wanted = {staging / name for name in names}
+    for path in sorted(staging.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            if not any(path in keep.parents for keep in wanted):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()
 
 
 def _compare(path: Path, repo: str, name: str, told: Any, pinned: str | None) -> None:
@@ -246,8 +259,19 @@ def _usable(preset: Preset, folder: str | Path | None, revision: str | None) -> 
     return None if faults(preset, manifest, folder) else manifest
 
 
+def _set_aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _undo_half_a_swap(target: Path) -> None:
+    """Put back the model that a fetch had set aside when it was killed."""
+    old = _set_aside(target)
+    if old.exists() and not target.exists():
+        old.rename(target)
+
+
 def _put_in_place(staging: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
+    old = _set_aside(target)
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
@@ -290,5 +314,5 @@ def _unreachable(
     told = f"HTTP {status}" if status else type(exc).__name__
     return ModelUnavailable(
         f"{what} could not be fetched ({told}). {nothing}",
-        hint="Check the network and try again: what has arrived is kept and not fetched twice.",
+        hint="Check the network and try again: files that have arrived are not fetched twice.",
     )
