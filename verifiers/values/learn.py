@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from verifiers.engine import NLIEngine
     from verifiers.training.data import Row
 
-SAMPLE = 1500
+SAMPLE = 5_000
 # What is known of all kinds together counts as so many pairs of each.
 _PRIOR_PAIRS = 10
 # A claim that leaves out a "may" says more than its source, and not the contrary.
