@@ -101,6 +101,14 @@ def test_granularity_is_as_told_where_lines_do_not_say(tmp_path) -> None:
         ('{"source": "s", "claim": "c", "label": 1, "granularity": "x"}\n', "'granularity' is"),
         ('{"source": "s", "claim": "c", "label": 1, "spans": [[5, 2]]}\n', "span"),
         ('{"source": "s", "claim": "c", "label": 1, "spans": 5}\n', "spans are no list"),
+        ('{"source": "s", "claim": "c", "label": 1, "spans": [[0, Infinity]]}\n', "is no .start"),
+        ('{"source": "s", "claim": "cd", "label": 1, "spans": [[0, 1.5]]}\n', "is no .start"),
+        ('{"source": "s", "claim": "c", "label": 1, "spans": ["01"]}\n', "is no .start"),
+        ('{"source": "s", "claim": "c", "label": 1, "spans": [[false, true]]}\n', "is no .start"),
+        ('{"source": "s", "claim": "c\\ud83d", "label": 1}\n', "claim holds half a character"),
+        ('{"source": ["s", "\\udc00"], "claim": "c", "label": 1}\n', "source holds half"),
+        ("[" * 100_000 + "\n", "line 1 cannot be read"),
+        (f'{{"id": {"1" * 5_000}}}\n', "line 1 cannot be read"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, content, says) -> None:
@@ -144,3 +152,19 @@ def test_a_draw_is_the_same_for_the_same_seed(tmp_path) -> None:
     assert drawn == read_items(path, limit=10, seed=3)
     assert drawn != read_items(path, limit=10, seed=4)
     assert [int(i.id) for i in drawn] == sorted(int(i.id) for i in drawn)
+
+
+def test_an_id_of_zero_is_an_id_and_whole_floats_are_places(tmp_path) -> None:
+    """Data frames write both."""
+    row = {"source": "s", "claim": "c d", "label": 1, "id": 0, "spans": [[0.0, 1.0]]}
+    (item,) = read_items(write_rows(tmp_path / "x.jsonl", [row]))
+    assert (item.id, item.spans) == ("0", (Span(0, 1),))
+
+
+def test_mapped_columns_that_no_line_has_can_be_told(tmp_path) -> None:
+    """An optional key under a misspelt name would be silently gone."""
+    rows = [{"source": "s", "claim": "c", "label": 1}, {**ROWS[0], "marks": []}]
+    met: set[str] = set()
+    columns = {"spans": "marks", "question": "qestion"}
+    read_items(write_rows(tmp_path / "x.jsonl", rows), columns=columns, met=met)
+    assert met == {"spans"}

@@ -14,7 +14,7 @@ import json
 import math
 import random
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from verifiers.errors import BenchDataInvalid
@@ -109,6 +109,7 @@ def read_items(
     granularity: Granularity = "claim",
     limit: int | None = None,
     seed: int = 0,
+    met: set[str] | None = None,
 ) -> list[Item]:
     """Read a labelled file.
 
@@ -120,6 +121,8 @@ def read_items(
         granularity: Of lines that do not say.
         limit: At most this many items, drawn at random with ``seed``, in file order.
         seed: Of the draw.
+        met: Filled with those of ``columns`` that some line has: a name that no line of any file
+            has is a slip, also where the key is optional.
 
     Raises:
         BenchDataInvalid: If the file cannot be read or holds nothing, a line is not an object, a
@@ -139,6 +142,8 @@ def read_items(
         granularity,
     )
     items = [reader.item(row, line) for line, row in _rows(path)]
+    if met is not None:
+        met |= reader.met
     if not items:
         raise BenchDataInvalid(f"{path} holds no item.", hint="Give one JSON object a line.")
     if limit is not None and limit < len(items):
@@ -171,6 +176,9 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                         f"{path} line {number} is not JSON ({error.msg} at column {error.colno}).",
                         hint="Give one JSON object a line.",
                     ) from error
+                except (ValueError, RecursionError) as error:
+                    # An integer of thousands of digits; brackets in brackets in brackets.
+                    raise BenchDataInvalid(f"{path} line {number} cannot be read.") from error
                 if not isinstance(row, dict):
                     raise BenchDataInvalid(f"{path} line {number} is no JSON object.")
                 yield number, row
@@ -187,18 +195,22 @@ class _Reader:
     named: frozenset[str]
     labels: Mapping[str, bool]
     granularity: Granularity
+    met: set[str] = field(default_factory=set)
 
     def item(self, row: Mapping[str, Any], line: int) -> Item:
         where = f"{self.path} line {line}"
         name = set_name(self.path)
+        self.met.update(key for key in self.named if self.mapping[key] in row)
         text, source = self._get(row, "claim"), self._source(row, where)
         if not isinstance(text, str) or not text.strip():
             raise self._missing("claim", "missing or no text", row, where)
         question = self._get(row, "question")
         if question is not None and not isinstance(question, str):
             raise BenchDataInvalid(f"{where}: {self.mapping['question']!r} is no text.")
+        _whole({"claim": [text], "source": source, "question": [question or ""]}, where)
+        own = self._get(row, "id")
         return Item(
-            id=str(self._get(row, "id") or f"{name}:{line}"),
+            id=f"{name}:{line}" if own is None or own == "" else str(own),
             dataset=str(self._get(row, "dataset") or name),
             sources=tuple(s for s in source if s.strip()),
             text=text,
@@ -279,10 +291,32 @@ def _spans(value: object, text: str, where: str) -> tuple[Span, ...] | None:
     for entry in value:
         try:
             start, end = (entry["start"], entry["end"]) if isinstance(entry, dict) else entry[:2]
-            spans.append(Span(int(start), min(int(end), len(text))))
+            spans.append(Span(_offset(start), min(_offset(end), len(text))))
         except (KeyError, TypeError, ValueError) as error:
             raise BenchDataInvalid(f"{where}: span {entry!r} is no [start, end].") from error
     return tuple(spans)
+
+
+def _offset(value: object) -> int:
+    """A place in a text: 3 and 3.0 (as data frames write it), and nothing else is taken for one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _whole(texts: Mapping[str, Sequence[str]], where: str) -> None:
+    """JSON can hold half a character (a lone surrogate), which is no text to any tokenizer."""
+    for key, own in texts.items():
+        for text in own:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise BenchDataInvalid(
+                    f"{where}: {key} holds half a character, {text[error.start]!a}.",
+                    hint="It was cut in the middle of an emoji or the like; write the file anew.",
+                ) from error
 
 
 def by_dataset(items: Sequence[Item]) -> dict[str, list[Item]]:
