@@ -211,9 +211,12 @@ def bench(  # noqa: PLR0917 - the options of a command
         language=language,
     )
     _check_outputs(html, markdown, diagram)
+    columns = pairs_of(column, "--column", "OURS=YOURS")
+    met: set[str] = set()
     read = partial(
         read_items,
-        columns=pairs_of(column, "--column", "OURS=YOURS"),
+        columns=columns,
+        met=met,
         labels=labels_of(label),
         granularity=granularity.value,
         seed=seed,
@@ -227,12 +230,22 @@ def bench(  # noqa: PLR0917 - the options of a command
     held_out = None
     if threshold_from is not None:
         name = set_name(threshold_from)
-        if name in sets:
+        same = threshold_from.resolve() in {file.resolve() for file in files}
+        if same or name in sets:
             raise typer.BadParameter(
                 f"{name} is measured, too; thresholds come from items set apart",
                 param_hint="--threshold-from",
             )
         held_out = (name, read(threshold_from, limit=threshold_limit))
+        if len({item.supported for item in held_out[1]}) == 1:
+            raise typer.BadParameter(
+                f"{name} has one label only; a threshold is chosen between two",
+                param_hint="--threshold-from",
+            )
+    for ours, theirs in columns.items():
+        if ours not in met:
+            raise typer.BadParameter(f"no line has {theirs!r} for {ours}", param_hint="--column")
+    _check_writable(cache, html, markdown, diagram)
     report, drawn = run_bench(
         asked, sets, held_out, command_line(sys.argv[1:]), plots=html is not None
     )
@@ -273,6 +286,25 @@ def _check_outputs(html: Path | None, markdown: Path | None, diagram: Path | Non
             raise typer.BadParameter(f"there is no folder {out.parent} for {out.name}")
     if markdown is not None:
         place(markdown)
+
+
+def _check_writable(cache: Path, *outs: Path | None) -> None:
+    """Tried rather than asked: what permissions say is not all that can stand in the way."""
+    from tempfile import TemporaryFile
+
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=cache):
+            pass
+        for out in outs:
+            if out is not None and out.exists():
+                with out.open("ab"):
+                    pass
+            elif out is not None:
+                with TemporaryFile(dir=out.absolute().parent):
+                    pass
+    except OSError as error:
+        raise typer.BadParameter(f"cannot be written: {error}") from error
 
 
 def _sets(files: Sequence[tuple[Path, list[Item]]], *, split: bool) -> dict[str, list[Item]]:

@@ -109,6 +109,7 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
 ) -> None:
     """Exit code 2, and what there is instead."""
     (folder / "mine.md").write_text("a page without a place")
+    (folder / "true.jsonl").write_text('{"source": "s", "claim": "c", "label": 1}')
     for args, says in (
         (["one.jsonl", "--system", "guess"], "choose one of"),
         (["one.jsonl", "--baseline", "x"], "there are overlap, model, pipeline"),
@@ -121,6 +122,12 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
         (["one.jsonl", "--label", "good=fine"], "supported or unsupported"),
         (["one.jsonl", "--html", "no/folder/x.html"], "there is no folder"),
         (["one.jsonl", "--threshold-from", "one.jsonl"], "is measured, too"),
+        (
+            ["one.jsonl", "--split", "--column", "dataset=label", "--threshold-from", "one.jsonl"],
+            "is measured, too",
+        ),
+        (["one.jsonl", "--threshold-from", "true.jsonl"], "true has one label only"),
+        (["one.jsonl", "two.jsonl", "--column", "spans=marks"], "no line has 'marks' for spans"),
         (["one.jsonl", "./one.jsonl"], "two files are called one"),
         (["one.jsonl", "--markdown", "mine.md"], "no place for tables"),
         (["none.jsonl"], "cannot be read"),
@@ -130,6 +137,29 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
         assert out == ""
         assert says in " ".join(err.replace("│", " ").split()), args
     assert not (folder / ".groundrail-bench").exists()
+
+
+@pytest.mark.parametrize("option", ["--cache", "--html", "--diagram"])
+def test_what_cannot_be_written_is_told_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """A file where a folder is wanted, or the other way round, is no bug of ours."""
+    there = folder / "one.jsonl" if option == "--cache" else folder
+    code, out, err = bench(capsys, "two.jsonl", "--system", "overlap", option, str(there))
+    assert (code, out) == (2, "")
+    assert "cannot be written" in " ".join(err.replace("│", " ").split())
+    assert "of 6" not in err
+
+
+def test_a_cache_that_is_none_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not a bug, and not measured without one in silence."""
+    (folder / "kept").mkdir()
+    (folder / "kept" / "scores.sqlite").write_text("something else, and long enough to be read")
+    code, _, err = bench(capsys, "two.jsonl", "--system", "model", "--cache", "kept")
+    assert code == 2
+    assert "GR120" in err
+    assert "scores.sqlite holds no scores" in err
+    assert "--cache" in err
 
 
 def test_own_names_are_mapped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

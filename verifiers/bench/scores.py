@@ -6,6 +6,7 @@ import sqlite3
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from verifiers.errors import BenchDataInvalid
 from verifiers.types import NLIProbs
 
 if TYPE_CHECKING:
@@ -24,18 +25,37 @@ class FileScores:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file, and its folder."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open or make the file, and its folder.
+
+        Raises:
+            BenchDataInvalid: If there is another file in its place, or it cannot be written.
+        """
         self._lock = Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=60)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS scores"
-            " (key TEXT PRIMARY KEY, entailment REAL, neutral REAL, contradiction REAL)"
-            " WITHOUT ROWID"
-        )
-        self._db.commit()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = self._opened(path)
+        except (OSError, sqlite3.Error) as error:
+            raise BenchDataInvalid(
+                f"{path} holds no scores, or cannot be written.",
+                hint="Delete it, or name another folder with --cache.",
+            ) from error
+
+    @staticmethod
+    def _opened(path: Path) -> sqlite3.Connection:
+        made = sqlite3.connect(path, check_same_thread=False, timeout=60)
+        try:
+            made.execute("PRAGMA journal_mode=WAL")
+            made.execute("PRAGMA synchronous=NORMAL")
+            made.execute(
+                "CREATE TABLE IF NOT EXISTS scores"
+                " (key TEXT PRIMARY KEY, entailment REAL, neutral REAL, contradiction REAL)"
+                " WITHOUT ROWID"
+            )
+            made.commit()
+        except sqlite3.Error:
+            made.close()
+            raise
+        return made
 
     def get_many(self, keys: Sequence[str]) -> list[NLIProbs | None]:
         """What is stored for each key, in order; None where there is nothing."""
