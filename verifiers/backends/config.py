@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from verifiers.errors import ModelUnavailable
 
@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_Default = TypeVar("_Default", int, None)
+
 # Families that number positions from the padding id on, so that fewer tokens fit than positions.
 _OFFSET_FAMILIES = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "xmod"}
+)
+# Families that put what they call the beginning and the end of a text around each pair. Configs of
+# others carry such ids along and mean nothing by them.
+_FRAMED_FAMILIES = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "longformer", "mpnet", "albert", "bart"}
 )
 # Families in which a position is no place in a table, so that `max_length` may be beyond it.
 _RELATIVE_FAMILIES = frozenset({"t5", "deberta", "deberta-v2", "modernbert"})
@@ -50,6 +57,8 @@ class ModelConfig:
         digests: SHA-256 by file name, where the config names them; ``*`` for the weights.
         name: The model's own name, or None.
         exit: When the model may answer from its middle; None for never.
+        frame: Ids of tokens that stand in every pair, by the config's own name for them.
+        vocabulary: How many tokens the model knows, or None.
     """
 
     id2label: dict[str, str]
@@ -60,6 +69,8 @@ class ModelConfig:
     name: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     exit: ExitRule | None = None
+    frame: Mapping[str, int] = field(default_factory=dict)
+    vocabulary: int | None = None
 
     def check_digest(self, file: str, actual: str) -> None:
         """Compare a file with what the config says of it, if it does.
@@ -109,7 +120,17 @@ def read_config(path: Path, *, max_tokens: int | None = None) -> ModelConfig:
         name=raw["name"] if isinstance(raw.get("name"), str) else None,
         digests=_digests(path, raw),
         exit=_exit(path, raw.get("exit")),
+        frame=_frame(path, raw),
+        vocabulary=_whole(path, raw, "vocab_size", None),
     )
+
+
+def _frame(path: Path, raw: Mapping[str, Any]) -> dict[str, int]:
+    keys = ["cls_token_id", "sep_token_id"]
+    if raw.get("model_type") in _FRAMED_FAMILIES:
+        keys += ["bos_token_id", "eos_token_id"]
+    named = {key: _whole(path, raw, key, None) for key in keys}
+    return {key: number for key, number in named.items() if number is not None}
 
 
 def longest_input(raw: Mapping[str, Any], path: Path | str, *, override: int | None = None) -> int:
@@ -207,7 +228,7 @@ def _id2label(path: Path, raw: Mapping[str, Any]) -> dict[str, str]:
     return {str(key): str(value) for key, value in labels.items()}
 
 
-def _whole(path: Path, raw: Mapping[str, Any], key: str, default: int) -> int:
+def _whole(path: Path, raw: Mapping[str, Any], key: str, default: _Default) -> int | _Default:
     value = raw.get(key)
     if value is None:
         return default

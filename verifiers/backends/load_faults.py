@@ -137,7 +137,7 @@ def unloadable(source: str, exc: Exception, *, memory: bool) -> ModelUnavailable
     )
 
 
-_OUTSIDE = re.compile(r"out of (data )?bounds|indices element", re.IGNORECASE)
+_OUTSIDE = re.compile(r"out of (data )?bounds|indices element|index out of range", re.IGNORECASE)
 
 
 def onnx_unloadable(name: str, version: str, exc: Exception) -> ModelUnavailable:
@@ -157,6 +157,28 @@ def onnx_unloadable(name: str, version: str, exc: Exception) -> ModelUnavailable
         )
     return ModelUnavailable(
         f"ONNX Runtime {version} cannot load {name} ({type(exc).__name__}). {why}", hint=hint
+    )
+
+
+def no_vector(name: str, last: int, pad: int) -> ModelUnavailable:
+    """The error for a tokenizer, or a padding id, beyond a network's table of tokens."""
+    return ModelUnavailable(
+        f"The tokenizer names tokens up to {last}, and pairs are padded with {pad}, but {name} does"
+        " not have a vector for each. It was not used.",
+        hint="tokenizer.json, config.json and weights belong to different models: fetch all again.",
+    )
+
+
+def onnx_untried(name: str, last: int, pad: int, exc: Exception) -> ModelUnavailable:
+    """The error for what ONNX Runtime raised when a network was tried on its last token."""
+    if _OUTSIDE.search(str(exc)):
+        return no_vector(name, last, pad)
+    return ModelUnavailable(
+        f"ONNX Runtime cannot run {name} on two tokens ({type(exc).__name__})."
+        f" {'There is not enough memory for it. ' if out_of_memory(exc) else ''}It was not used.",
+        hint=TOO_BIG
+        if out_of_memory(exc)
+        else "Export it as a sequence classifier for inputs of any length, or upgrade onnxruntime.",
     )
 
 

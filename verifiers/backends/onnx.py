@@ -27,8 +27,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - read when 
 import onnxruntime as ort
 
 from verifiers.backends.config import read_config
+from verifiers.backends.fit import require_fit
 from verifiers.backends.labels import read_columns
-from verifiers.backends.load_faults import onnx_failed, onnx_unloadable
+from verifiers.backends.load_faults import no_vector, onnx_failed, onnx_unloadable, onnx_untried
 from verifiers.backends.onnx_files import content_digest, locate
 from verifiers.backends.pieces import Pieces
 from verifiers.backends.spec import BUNDLED
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from verifiers.types import NLIProbs, Pair
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_CPU = "CPUExecutionProvider"
 _EXIT_INPUTS = frozenset({"exit_at", "exit_temperature"})
 _EXIT_OUTPUTS = ("exit_logits", "exited")
 
@@ -78,6 +80,7 @@ class OnnxScorer:
         self._columns = read_columns(config.id2label, override=spec.labels)
         self._temperature = config.temperature
         self._tokenizer, content = PairTokenizer.load(found.folder / "tokenizer.json")
+        require_fit(found.folder, self._tokenizer, config)
         self._pieces = Pieces(self._tokenizer)
         digest = content_digest(found, config)
         tokenizer_digest = hashlib.sha256(content).hexdigest()
@@ -94,6 +97,7 @@ class OnnxScorer:
         self._exit = config.exit if spec.early_exit else None
         self._check_graph(found.graph, config.exit)
         self._pad_id = config.pad_id
+        self._check_vectors(found.graph, config.vocabulary)
         form = f"{found.form}/{self._session.get_providers()[0]}"
         if self._exit is not None:
             form += (
@@ -238,6 +242,27 @@ class OnnxScorer:
                 hint="Weights and config.json belong to different models, or `labels` is wrong.",
             )
 
+    def _check_vectors(self, weights: Path, rows: int | None) -> None:
+        """See that the network has a vector for every token, the one for padding included.
+
+        On a CPU by trying the last one: a graph does not say how many there are. Other devices
+        take whatever stands beside their table and say nothing, so there the config is asked.
+        """
+        last, pad = self._tokenizer.highest, self._pad_id
+        if self._session.get_providers()[0] != _CPU:
+            if rows is not None and max(last, pad) >= rows:
+                raise no_vector(weights.name, last, pad)
+            return
+        feed = {name: np.zeros((1, 2), dtype=np.int64) for name in self._inputs}
+        feed["input_ids"][:] = (last, pad)
+        if "attention_mask" in feed:
+            feed["attention_mask"][0, 0] = 1
+        try:
+            self._session.run([self._outputs["logits"]], feed)
+        except Exception as exc:
+            # onnxruntime's errors share no base class.
+            raise onnx_untried(weights.name, last, pad, exc) from exc
+
 
 def _session(weights: Path, spec: ModelSpec) -> Any:
     options = ort.SessionOptions()
@@ -267,7 +292,7 @@ def _session(weights: Path, spec: ModelSpec) -> Any:
 
 def _provider(device: str) -> str | tuple[str, dict[str, str]]:
     if device == "cpu":
-        return "CPUExecutionProvider"
+        return _CPU
     kind, _, number = device.partition(":")
     if kind != "cuda" or (number and not number.isdigit()):
         raise ModelUnavailable(

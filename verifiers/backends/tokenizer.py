@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tokenizers import Tokenizer
 
 from verifiers.errors import ModelUnavailable
+from verifiers.types import Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from verifiers.types import Pair
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -42,6 +42,8 @@ def well_formed(text: str) -> str:
     return _LONE.sub("\ufffd", text) if not text.isascii() else text
 
 
+# For a look at what is put around a pair's texts.
+_PLAIN = Pair("The museum is open.", "It is closed.")
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
 
@@ -63,6 +65,7 @@ class PairTokenizer:
         # the premise ends.
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
+        self._highest: int | None = None
         known = (tokenizer.token_to_id(token) for token in _PAD_TOKENS)
         found = next((number for number in known if number is not None), 0)
         self.pad_id: int = padding["pad_id"] if padding else found
@@ -70,14 +73,18 @@ class PairTokenizer:
     @property
     def highest(self) -> int:
         """The largest token id of the vocabulary, added tokens included; -1 without tokens."""
-        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        if self._highest is None:
+            vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+            self._highest = max(vocabulary.values(), default=-1)
+        return self._highest
 
     @classmethod
     def load(cls, path: Path) -> tuple[Self, bytes]:
         """Read a ``tokenizer.json``; the tokenizer and the file's content.
 
         Raises:
-            ModelUnavailable: If the file is missing or is no tokenizer.
+            ModelUnavailable: If the file is missing, is no tokenizer, or contradicts itself on
+                the ids of its tokens.
         """
         try:
             content = path.read_bytes()
@@ -88,6 +95,7 @@ class PairTokenizer:
             ) from exc
         try:
             tokenizer = Tokenizer.from_buffer(content)
+            own, added = _listed(content)
         except Exception as exc:
             # The library raises plain Exception for a file it cannot read.
             raise ModelUnavailable(
@@ -95,7 +103,33 @@ class PairTokenizer:
                 hint="It is truncated or corrupt, or newer than the library: fetch it again, or"
                 " upgrade `tokenizers`.",
             ) from exc
-        return cls(tokenizer), content
+        made = cls(tokenizer)
+        # Told by the file's own text: the library's list of a vocabulary takes longer to make.
+        made._highest = max(own, *tokenizer.get_added_tokens_decoder(), -1)
+        made._require_own_ids(path, added)
+        return made, content
+
+    def _require_own_ids(self, path: Path, added: Mapping[str, int]) -> None:
+        """See that tokens are put in, and were added, with the ids the vocabulary has for them.
+
+        The library takes a template's ids as they are, and gives a token that was added another
+        id than the file says where that one is taken or not the next. It tells nobody.
+        """
+        for token, number in (*added.items(), *self.specials().items()):
+            known = self.token_id(token)
+            if known != number:
+                raise ModelUnavailable(
+                    f"{path} has the token {token!r} as {number}, but its vocabulary has"
+                    f" {'none such' if known is None else f'it as {known}'}. It was not used.",
+                    hint="It was put together from files of different models: fetch the model"
+                    " again.",
+                )
+
+    def specials(self) -> dict[str, int]:
+        """The tokens put around the texts of a pair, and the ids that are put there."""
+        encoding = self._tokenizer.encode(*_PLAIN)
+        found = zip(encoding.tokens, encoding.ids, encoding.sequence_ids, strict=True)
+        return {token: number for token, number, text in found if text is None}
 
     def encode(self, pairs: Sequence[Pair]) -> list[Encoded]:
         """The ids of each pair with its special tokens."""
@@ -171,3 +205,13 @@ class PairTokenizer:
                 )
             )
         return found
+
+
+def _listed(content: bytes) -> tuple[int, dict[str, int]]:
+    """The largest id of a file's own vocabulary, and the ids it gives to tokens added to that."""
+    raw = json.loads(content)
+    vocabulary = raw["model"]["vocab"]
+    # Pieces of a Unigram model are a list; others map a token to its id.
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    added = {token["content"]: token["id"] for token in raw.get("added_tokens") or ()}
+    return max(ids, default=-1), added
