@@ -297,3 +297,10 @@ def test_the_markdown_tables_hold_the_figures(report) -> None:
         if block.startswith("|"):
             cells = {line.replace("\\|", "").count("|") for line in block.splitlines()}
             assert len(cells) == 1
+
+
+def test_markdown_opens_no_tag_of_somebody_else(report) -> None:
+    """The page it goes into is often shown as HTML, and names of sets come from files of others."""
+    text = markdown.markdown(report)
+    assert "<script" not in text
+    assert "&lt;script>" in text

@@ -53,7 +53,7 @@ def markdown(report: Report) -> str:
     """The tables: what was measured, by set, means, differences, cost, spans."""
     blocks = [
         f"```bash\n{report.command}\n```",
-        "\n".join(f"* {key}: {value}" for key, value in report.facts.items()),
+        "\n".join(f"* {key}: {_cell(value)}" for key, value in report.facts.items()),
         "Balanced accuracy at the threshold fixed beforehand / AUROC:",
         _by_set(report),
     ]
@@ -61,7 +61,7 @@ def markdown(report: Report) -> str:
         blocks += ["Means over sets, with 95 % bootstrap intervals:", _means(report)]
         blocks.append(
             "\n".join(
-                f"* {group}: {', '.join(sets)}"
+                f"* {_cell(group)}: {_cell(', '.join(sets))}"
                 for group, sets in {row.group: row.sets for row in report.means}.items()
             )
         )
@@ -84,7 +84,7 @@ def markdown(report: Report) -> str:
         blocks.append(
             "Could not look, and counted as called unsupported:\n\n"
             + "\n".join(
-                f"* {row.system} on {row.dataset}: {row.errors} of {row.items} ({row.why})"
+                f"* {row.system} on {_cell(row.dataset)}: {row.errors} of {row.items} ({row.why})"
                 for row in failed
             )
         )
@@ -93,9 +93,13 @@ def markdown(report: Report) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Names come from files: none of them ends a cell or a line, or opens a tag in the page."""
+    flat = " ".join(text.split())
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _grouped(rows: Sequence[Figures]) -> Iterator[tuple[str, list[Figures]]]:
