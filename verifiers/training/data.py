@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,6 +31,7 @@ LABELS: Final[tuple[Label, ...]] = get_args(Label)
 NOT_ENTAILMENT: Final = LABELS.index("not_entailment")
 
 _CHUNK: Final = 4_096
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Row:
         """Check one decoded line.
 
         Raises:
-            ValueError: If a key is missing or the label unknown; says where, and holds no text
-                of the row.
+            ValueError: If a key is missing, a text is none, or the label unknown; says where, and
+                holds no text of the row.
         """
         try:
             dataset, premise = raw["dataset"], raw["premise"]
@@ -57,7 +59,13 @@ class Row:
             raise ValueError(f"{where}: needs dataset, premise, hypothesis and label") from exc
         if label not in LABELS:
             raise ValueError(f"{where}: unknown label {label!r}; expected one of {LABELS}")
-        return cls(str(dataset), str(premise), str(hypothesis), label, str(raw.get("id", "")))
+        # A null would be trained on as the word "None", and half a character cannot be read at all.
+        for key, text in (("premise", premise), ("hypothesis", hypothesis)):
+            if not isinstance(text, str):
+                raise ValueError(f"{where}: {key} is no text")  # noqa: TRY004 - bad data, no bug
+            if _HALF.search(text):
+                raise ValueError(f"{where}: {key} holds half a character (a lone surrogate)")
+        return cls(str(dataset), premise, hypothesis, label, str(raw.get("id", "")))
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -70,7 +78,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         where = f"{path.name}:{number}"
         try:
             raw = json.loads(line)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ValueError(f"{where}: not JSON") from exc
         yield Row.parse(raw, where)
 

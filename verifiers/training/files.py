@@ -41,10 +41,17 @@ def require(module: str, *more: str) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file."""
-    value = json.loads(path.read_text(encoding="utf-8"))
+    """A JSON object from a file.
+
+    Raises:
+        ValueError: If it holds something else; names the file.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"{path} is not JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise TypeError(f"{path} holds a {type(value).__name__}, not a JSON object")
+        raise ValueError(f"{path} holds a {type(value).__name__}, not a JSON object")  # noqa: TRY004
     return value
 
 

@@ -6,7 +6,8 @@ Wall-clock time decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from verifiers.training.files import read_json, write_json
@@ -121,7 +122,10 @@ class Recipe:
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; an unknown key is an error, so that a typo cannot pass for a default."""
     raw = read_json(path)
-    stages = tuple(_known(Stage, stage, path) for stage in raw.pop("stages", ()))
+    listed = raw.pop("stages", [])
+    if not isinstance(listed, list) or not all(isinstance(stage, dict) for stage in listed):
+        raise ValueError(f"{path}: stages is no list of objects")
+    stages = tuple(_known(Stage, stage, path) for stage in listed)
     return _known(Recipe, {**raw, "stages": stages}, path)
 
 
@@ -136,5 +140,24 @@ _T = TypeVar("_T", Stage, Recipe)
 def _known(kind: type[_T], raw: Mapping[str, Any], path: Path) -> _T:
     allowed = {f.name for f in fields(kind)}
     if unknown := sorted(set(raw) - allowed):
-        raise ValueError(f"{path}: unknown {', '.join(unknown)}; {kind.__name__} has {allowed}")
+        known = ", ".join(sorted(allowed))
+        raise ValueError(f"{path}: unknown {', '.join(unknown)}; {kind.__name__} has {known}")
+    for one in fields(kind):
+        if one.name in raw and one.name != "stages" and not _fits(raw[one.name], str(one.type)):
+            raise ValueError(f"{path}: {one.name} is {raw[one.name]!r}, not {one.type}")
+        if one.name not in raw and one.default is MISSING:
+            raise ValueError(f"{path}: {kind.__name__} needs {one.name}")
     return kind(**raw)
+
+
+def _fits(value: object, kind: str) -> bool:
+    """Whether a value from JSON is of a field's type, and a number is a finite one."""
+    if kind == "Mapping[str, float]":
+        return isinstance(value, dict) and all(_fits(weight, "float") for weight in value.values())
+    if kind in {"str", "bool"}:
+        return isinstance(value, str if kind == "str" else bool)
+    if kind == "int | None" and value is None:
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and (kind == "float" or isinstance(value, int))

@@ -109,6 +109,12 @@ def test_the_engine_loads_what_was_exported(tiny_start, toy_held_out, tmp_path):
     assert found.digests == written["sha256"]
 
 
+def test_evaluating_a_checkpoint_says_what_is_missing(tiny_start, toy_held_out, capsys):
+    """`run/model` instead of what `export` wrote is a likely slip, and no traceback."""
+    assert main(["evaluate", "--model", str(tiny_start), "--held-out", str(toy_held_out)]) == 2
+    assert "holds no model.onnx; export writes one" in capsys.readouterr().err
+
+
 def test_evaluate_prints_figures_as_json(tiny_start, toy_held_out, grounding, tmp_path, capsys):
     """The output of `evaluate` can be read by a program."""
     out = tmp_path / "m"

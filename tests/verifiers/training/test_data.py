@@ -29,6 +29,10 @@ def test_plain_and_packed_files_read_alike(tmp_path):
         ('{"premise": "secret words"}', "x.jsonl:2: needs"),
         (json.dumps({**GOOD, "label": "maybe"}), "unknown label 'maybe'"),
         ('"text"', "x.jsonl:2: needs"),
+        ("[" * 100_000, "x.jsonl:2: not JSON"),
+        (json.dumps({**GOOD, "hypothesis": None}), "x.jsonl:2: hypothesis is no text"),
+        (json.dumps({**GOOD, "premise": ["secret"]}), "x.jsonl:2: premise is no text"),
+        (json.dumps({**GOOD, "premise": "secret \ud83d"}), "premise holds half a character"),
     ],
 )
 def test_a_bad_line_is_named_by_its_place_and_not_by_its_text(tmp_path, line, match):

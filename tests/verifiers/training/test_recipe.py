@@ -26,6 +26,34 @@ def test_an_unknown_key_is_an_error(tmp_path):
         load_recipe(path)
 
 
+STAGE = '{"name": "a", "tokens": 9, "weights": {"x": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "holds a list"),
+        ('{"stages": 5}', "stages is no list"),
+        ('{"stages": [5]}', "stages is no list"),
+        ('{"stages": [{"name": "a", "weights": {"x": 1}}]}', "Stage needs tokens"),
+        (f'{{"stages": [{STAGE.replace("9", "[9]")}]}}', r"tokens is \[9\], not int"),
+        (f'{{"stages": [{STAGE.replace(": 1}", ": NaN}")}]}}', "weights is"),
+        (f'{{"stages": [{STAGE}], "lr": "fast"}}', "lr is 'fast', not float"),
+        (f'{{"stages": [{STAGE}], "seed": 1.5}}', "seed is 1.5, not int"),
+        (f'{{"stages": [{STAGE}], "bf16": "false"}}', "bf16 is 'false', not bool"),
+        (f'{{"stages": [{STAGE}], "decay_start": true}}', "decay_start is True"),
+    ],
+)
+def test_a_recipe_of_the_wrong_form_is_named(tmp_path, text, says):
+    """By file and key, before anything is trained: "false" in quotes would mean yes."""
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=says) as caught:
+        load_recipe(path)
+    assert "r.json" in str(caught.value)
+
+
 def test_the_rate_rises_stays_and_falls():
     """Zero at the start, one on the plateau, half way down in the middle of the decay, then zero."""
     assert [RECIPE.lr_factor(t) for t in (0, 25, 50, 399, 450, 500, 900)] == [
