@@ -385,3 +385,47 @@ def test_labelled_sets_are_counted(tmp_path):
     with gzip.open(path, "wt") as file:
         file.writelines(json.dumps(r) + "\n" for r in rows)
     assert check_set(path) == Row("some", 1, 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "claim"),
+    [
+        ("Revenue was €1.234,50 per head.", "Revenue was €1,234.50 per head."),
+        ("The town has a population of 12 345.", "The town has a population of 12,345."),
+        ("The IBAN is DE89 3704 0044 0532 0130 00.", "The IBAN is DE89370400440532013000."),
+        ("It detects 3 × 10^6 cells per ml.", "It detects 3 million cells per ml."),
+        ("The wall is 6 ft 2 in high.", "The wall is 74 inches high."),
+        ("Sales rose from 200 to 300 units.", "Sales rose by 100 units."),
+        ("The patient took 500 mg twice a day.", "The patient took 1 g a day."),
+        (
+            "Employees get 25 days' leave plus 8 public holidays.",
+            "Employees get 33 days off in total.",
+        ),
+        (
+            "In 2019 the firm had 40 employees; by 2022 it had 75.",
+            "The firm added 35 employees between 2019 and 2022.",
+        ),
+        ("Refunds are possible, except for sale items.", "Sale items cannot be refunded."),
+        ("“We’ll be back,” she said, “in spring.”", "She said “We’ll be back in spring.”"),
+    ],
+)
+def test_what_is_written_or_worked_out_otherwise_is_no_mismatch(evidence, claim) -> None:
+    """Other groupings, powers of ten, feet and inches, sums, exceptions, quotations in two parts."""
+    assert found(claim, evidence) == ()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "claim"),
+    [
+        ("Revenue was €1.234,50 per head.", "Revenue was €1,243.50 per head."),
+        ("The town has a population of 12 345.", "The town has a population of 12,354."),
+        ("The wall is 6 ft 2 in high.", "The wall is 64 inches high."),
+        ("Sales rose from 200 to 300 units.", "Sales rose to 100 units."),
+        ("The patient took 500 mg twice a day.", "The patient took 2 g a day."),
+        ("The council raised $1,200 for the park.", "The council raised £1,200 for the park."),
+        ("A lost permit costs 15 dollars, by section 12.", "A lost permit costs 15 euros."),
+    ],
+)
+def test_and_what_is_wrong_all_the_same_is_one(evidence, claim) -> None:
+    """The rules that spare a claim do not spare its neighbour."""
+    assert found(claim, evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -23,6 +24,19 @@ _LEAST_WORDS = 2
 _MOST_COUNTS = 12
 # What the same leading word ("to", "from", "in") adds beside shared neighbours.
 _LEAD = 0.75
+# A claim that tells what somebody worked out: "by 100 units", "35 more", "in total".
+_RECKONED = re.compile(
+    r"\b(?:by|more|fewer|less|(?:added|lost|gained)(?=\s+[\d£$€])|total(?:s|ed|ling)?|altogether|combined|"
+    r"together|overall|difference|remain(?:s|ed|ing)?|left|apart|net)\b",
+    re.IGNORECASE,
+)
+_OFTEN = re.compile(r"\b(twice|thrice|two times|three times|four times)\b", re.IGNORECASE)
+_TIMES = {"twice": 2, "two times": 2, "thrice": 3, "three times": 3, "four times": 4}
+_DERIVED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.DURATION, Kind.MEASURE})
+_SAME = 1e-6
+# Digits are looked for in groups from here on, and up to so many of them.
+_LEAST_GROUPED = 1000
+_LONGEST_GROUPED = 40
 # Two places whose scores are this near cannot be told apart.
 _RIVAL = 0.25
 
@@ -66,6 +80,8 @@ def differences(
         for c in claim_values
         if not any(relate(c, v) is Relation.SAME for v in everywhere)
         and not _adds_up(c, everywhere)
+        and not _derived(c, claim_text, read, evidence)
+        and not _grouped(c, everywhere, evidence)
     ]
     if not open_values:
         return []
@@ -94,6 +110,48 @@ def _adds_up(value: Value, everywhere: Sequence[Value]) -> bool:
         return False
     counts = [v.amount for v in everywhere if v.kind is Kind.NUMBER][:_MOST_COUNTS]
     return any(a + b == value.amount for a, b in combinations(counts, 2))
+
+
+def _derived(value: Value, claim_text: str, read: Sequence[Sentence], evidence: str) -> bool:
+    """Whether an amount is worked out of two that one sentence of the evidence has.
+
+    "From 200 to 300" is a rise by 100, "25 days and 8 days" are 33 in total, "500 mg twice a day"
+    is 1 g. Sums and differences only where the claim says that it tells one: among a few figures
+    something adds up to nearly anything.
+    """
+    if value.kind not in _DERIVED or not value.amount:
+        return False
+    for sentence in read:
+        like = [v.amount for v in sentence.values if v.kind is value.kind and v.unit == value.unit]
+        if value.kind is Kind.DURATION:  # "25 days and 8 holidays"
+            size = value.amount / value.written if value.written else 0.0
+            like += [v.amount * size for v in sentence.values if v.kind is Kind.NUMBER]
+        del like[_MOST_COUNTS:]
+        made = [
+            a * _TIMES[t.lower()] for a in like for t in _OFTEN.findall(sentence.span.of(evidence))
+        ]
+        if _RECKONED.search(claim_text):
+            pairs = list(combinations(like, 2))
+            made += [abs(a - b) for a, b in pairs] + [a + b for a, b in pairs]
+        if any(abs(value.amount - one) <= _SAME * value.amount for one in made):
+            return True
+    return False
+
+
+def _grouped(value: Value, everywhere: Sequence[Value], evidence: str) -> bool:
+    """Whether the evidence writes the same digits in groups: 12 345, DE89 3704 0044."""
+    if value.kind is Kind.IDENTIFIER:
+        digits = value.code
+    elif any(v.written == value.written for v in everywhere):
+        return False  # read as it is, and something else: 1,200 of another currency
+    elif value.written >= _LEAST_GROUPED and float(value.written).is_integer():
+        digits = str(int(value.written))
+    else:
+        return False
+    if len(digits) > _LONGEST_GROUPED:
+        return False
+    spaced = r"[ ._/-]?".join(map(re.escape, digits))
+    return re.search(rf"(?<!\w){spaced}(?!\w)", evidence, re.IGNORECASE) is not None
 
 
 def _places(

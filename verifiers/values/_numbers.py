@@ -9,6 +9,7 @@ from verifiers.values._lexicon import SCALES, SMALL, TENS
 
 _FIGURE = (
     r"\d{1,3}(?:,\d{3}){1,8}(?:\.\d{1,20})?(?![\d])"  # 2,023
+    r"|\d{1,3}(?:\.\d{3}){1,8},\d{1,2}(?![\d.,]*\d)"  # 1.234,50, which nothing else can be
     r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?:\.\d{1,20})?"  # 12,34,567
     r"|\d{1,3}(?:[\u00a0\u202f\u2009]\d{3}){1,8}(?:\.\d{1,20})?"  # 2 023 with a thin space
     r"|\d{1,30}(?:\.\d{1,20})?"
@@ -56,7 +57,10 @@ def read_number(text: str, *, suffix: float = 1.0) -> Number | None:
             return None
         value, step, spelled = number, _trailing_step(number), True
     else:
-        digits = re.sub(r"[,\s\u00a0\u202f\u2009]", "", figure.group())
+        written = figure.group()
+        if "." in written and written.find(",") > written.find("."):
+            written = written.replace(".", "").replace(",", ".")
+        digits = re.sub(r"[,\s\u00a0\u202f\u2009]", "", written)
         value, spelled = float(digits), False
         whole, _, decimals = digits.partition(".")
         step = 10.0 ** -len(decimals) if decimals else _trailing_step(float(whole))

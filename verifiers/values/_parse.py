@@ -30,6 +30,7 @@ from verifiers.values._numbers import read_number
 from verifiers.values._patterns import (
     CODE,
     DURATION,
+    FEET,
     FRACTION,
     HALF_UNIT,
     IDENTIFIER,
@@ -163,6 +164,13 @@ def _durations(text: str) -> Iterator[Value]:
 
 
 def _measures(text: str) -> Iterator[Value]:
+    for match in FEET.finditer(text):
+        inch = MEASURES["inches"][1]
+        total = 12 * int(match["feet"]) + float(match["inches"])
+        yield replace(
+            _plain(match, Kind.MEASURE, total * inch, inch, written=total),
+            unit=MEASURES["inches"][0],
+        )
     for match in SQUARE.finditer(text):
         dimension, size = MEASURES[match["unit"].lower()]
         power = 3 if match["sq"].lower() == "cubic" else 2

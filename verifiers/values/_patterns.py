@@ -36,7 +36,7 @@ _EDGE = r"(?<![\w.,/#])(?<![A-Za-z][-–])"
 _SYMBOL = _any(CURRENCY_SYMBOLS)
 CODE = _any(CURRENCY_CODES)
 MASK = re.compile(
-    r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,255}|\[\^?\d+\](?::)?|【[^】]*】|^\s*(?:\d+[.)]|[-*•])\s",
+    r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,255}|\[\^?\d+\](?::)?|【[^】]*】|\d[\d.,]*\s*[×x·*]\s*10(?:\s*(?:\^|\*\*)\s*[-−]?\d+|[⁻⁰¹²³⁴-⁹]+)|^\s*(?:\d+[.)]|[-*•])\s",
     re.MULTILINE,
 )
 IDENTIFIER = re.compile(
@@ -73,6 +73,11 @@ PART = re.compile(rf"(?P<num>{NUMBER})[\s-]*(?P<unit>{_any(DURATIONS)})\b", _I)
 HALF_UNIT = re.compile(r"\bhalf\s+an?\s+(?P<unit>hour|day|year|century|decade|minute)\b", _I)
 SQUARE = re.compile(
     rf"{_EDGE}{_RANGE}\s*(?P<sq>square|sq\.?|cubic)\s*-?(?P<unit>km|kilomet(?:er|re)s?|met(?:er|re)s?|m|miles?|mi|feet|foot|ft)\b",
+    _I,
+)
+FEET = re.compile(
+    r"(?<![\w.,])(?P<feet>\d{1,3})\s?(?:ft\b\.?|feet\b|foot\b|['′])[\s,]*(?:and\s+)?"
+    r"(?P<inches>\d{1,2}(?:\.\d+)?)\s?(?:in\b|inch(?:es)?\b|[\"″])",
     _I,
 )
 _WORDY = [u for u in MEASURES if len(u) > 2 or u in {"km", "kg", "cm", "mm", "°c", "°f", "m²"}]  # noqa: PLR2004

@@ -45,6 +45,12 @@ _TANGLED = re.compile(
 _NO = re.compile(
     r"\b(?:no|not|never|cannot|neither|nor|none|without)\b|n['\u2019]t\b", re.IGNORECASE
 )
+# What is said of the rest is not said of these, whatever marks stand between.
+_EXCEPTED = re.compile(
+    r"\b(?:except(?:ing|ions?)?|other than|apart from|aside from|save for|exclud(?:ing|es)|"
+    r"barring)\b",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(r"[,;:()]")
 
 
@@ -162,6 +168,8 @@ def _hedged(sentence: Sentence) -> bool:
 def _untangled(text: str, sentence: Sentence, at: Token) -> bool:
     """Whether the part of a sentence around a word, between marks, is a plain statement."""
     low, high = sentence.span.start, sentence.span.end
+    if _EXCEPTED.search(text, low, high):
+        return False
     for mark in _CLAUSE.finditer(text, low, high):
         if mark.end() <= at.start:
             low = mark.end()

@@ -59,6 +59,7 @@ _AXES: tuple[tuple[str, str], ...] = (
 )
 # fmt: on
 _QUOTED = re.compile(r"[\"“„«](?P<inner>(?=\S)[^\"“”„«»]{8,400}(?<=\S))[\"”“»]")
+_SAID = re.compile(r"[\"“„«](?P<inner>[^\"“”„«»]{1,400})[\"”“»]")
 _SHARE = 0.7
 _LEAST_SHARED = 3
 _NAME_SHARE = 0.5
@@ -180,11 +181,17 @@ def _quotations(claim_text: str, evidence: str) -> list[Difference]:
     theirs = tokens(evidence)
     folded = [_fold(t.text) for t in theirs]
     together = "".join(folded)
+    # "We will," she said, "in spring": what was said goes on behind who said it.
+    spoken = "".join(
+        _fold(t.text)
+        for part in _SAID.finditer(evidence)
+        for t in tokens(evidence, *part.span("inner"))
+    )
     for match in _QUOTED.finditer(claim_text):
         words = [
             _fold(t.text) for t in tokens(claim_text, match.start("inner"), match.end("inner"))
         ]
-        if len(words) < _QUOTE_WORDS or "".join(words) in together:
+        if len(words) < _QUOTE_WORDS or "".join(words) in f"{together} {spoken}":
             continue
         place = None if "..." in match.group() or "…" in match.group() else _near(words, folded)
         if place is None:
