@@ -49,8 +49,6 @@ def onnx_forward(folder: Path, *, threads: int = 1, early: bool = False) -> Forw
 
     With ``early`` the exit head's logits follow the last head's: ``[rows, 6]``.
     """
-    if not (folder / "model.onnx").is_file():
-        raise FileNotFoundError(f"{folder} holds no model.onnx; export writes one")
     np, ort = require("numpy"), require("onnxruntime")
     names = ["logits", "exit_logits"] if early else ["logits"]
     options = ort.SessionOptions()

@@ -214,6 +214,8 @@ def held_out_logits(
     folder: Path, held_out: Path, *, threads: int = 1, early: bool = False
 ) -> tuple[Pairs, NDArray[Any]]:
     """An exported model's logits on held-out pairs; see :func:`.evaluate.onnx_forward`."""
+    if not (folder / "model.onnx").is_file():
+        raise FileNotFoundError(f"{folder} holds no model.onnx; export writes one")
     limit = int(read_json(folder / "config.json")["max_length"])
     tokenizer = folder / "tokenizer.json"
     pairs = load_pairs([held_out], tokenizer, max_length=limit)
