@@ -65,8 +65,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        ValueError: If it is of another version.
+        ValueError: If it is of another version, cut or changed.
     """
+    try:
+        return _read(path)
+    except require("safetensors").SafetensorError as exc:
+        raise ValueError(
+            f"{path} is damaged ({exc}); put a kept one (tokens-*) in its place, or begin anew"
+        ) from exc
+
+
+def _read(path: Path) -> Checkpoint:
     groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "average": {}, "moments": {}}
     with require("safetensors").safe_open(str(path), framework="pt") as file:
         meta = file.metadata() or {}

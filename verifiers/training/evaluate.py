@@ -138,12 +138,27 @@ def windows(source: str, *, words: int = WINDOW_WORDS, stride: int = WINDOW_STRI
 
 
 def read_grounding(path: Path, *, sample: int | None, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of a labelled grounding set that have a source; a seeded sample of them, if asked."""
-    rows = [json.loads(line) for line in read_lines(path)]
+    """Rows of a labelled grounding set that have a source; a seeded sample of them, if asked.
+
+    Raises:
+        ValueError: At the first line without the three texts; quotes none of them.
+    """
+    rows = [_grounding_row(line, f"{path.name}:{n}") for n, line in enumerate(read_lines(path), 1)]
     rows = [r for r in rows if r["label"] in ("supported", "unsupported") and r["source"].strip()]
     if sample is not None and len(rows) > sample:
         rows = random.Random(seed).sample(rows, sample)  # noqa: S311 - a sample, no secret
     return rows
+
+
+def _grounding_row(line: str, where: str) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        whole = all(isinstance(row[key], str) for key in ("source", "claim", "label"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{where}: needs source, claim and label, each a text")
+    return row
 
 
 def grounding_scores(

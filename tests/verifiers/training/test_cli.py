@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from verifiers.training.__main__ import main
+from verifiers.training.evaluate import read_grounding
 from verifiers.training.files import read_json
 
 RECIPE = {
@@ -190,6 +191,27 @@ def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     name = "classifier.weight"
     mean = sum(load_checkpoint(path).average[name].numpy() for path in kept) / 2
     assert load_file(out / "model.safetensors")[name] == pytest.approx(mean, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "row", [{"source": "a", "label": "supported"}, {"source": ["a"], "claim": "b", "label": "x"}, 5]
+)
+def test_a_bad_grounding_row_is_named(tmp_path, row):
+    """By file and line."""
+    path = tmp_path / "set.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(ValueError, match=r"set\.jsonl:1: needs source, claim and label"):
+        read_grounding(path, sample=None)
+
+
+def test_a_damaged_checkpoint_is_no_traceback_and_no_fresh_start(tmp_path):
+    """Half a file is named; a run is never begun anew over it in silence."""
+    from verifiers.training.checkpoint import load_checkpoint
+
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"\x10" * 100)
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged"):
+        load_checkpoint(path)
 
 
 def test_user_errors_are_one_line(tmp_path, capsys):
