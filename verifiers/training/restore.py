@@ -10,8 +10,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from verifiers.errors import ModelUnavailable
 from verifiers.training import model as models
 from verifiers.training.files import read_json, replace_bytes, require, write_json
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Tensors = Mapping[str, NDArray[np.float32]]
@@ -68,7 +67,7 @@ def restored(folder: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, NDA
     Raises:
         ModelUnavailable: If the graph was not made by this project's exporter.
     """
-    onnx = require("onnx")
+    np, onnx = require("numpy"), require("onnx")
     config = read_json(folder / "config.json")
     stored = _stored(onnx.load(folder / "model.onnx").graph.initializer, onnx.numpy_helper)
     scale = np.float32((config["hidden_size"] / config["num_attention_heads"]) ** 0.5)
@@ -86,6 +85,7 @@ def restored(folder: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, NDA
 
 def _stored(tensors: Any, helper: Any) -> dict[str, NDArray[np.float32]]:
     """The graph's weights as float32, by name, from whatever storage."""
+    np = require("numpy")
     arrays = {tensor.name: helper.to_array(tensor) for tensor in tensors}
     found = {}
     for name, array in arrays.items():
@@ -99,14 +99,16 @@ def _stored(tensors: Any, helper: Any) -> dict[str, NDArray[np.float32]]:
 
 def _tensor(name: str, stored: Tensors, shape: Sequence[int]) -> NDArray[np.float32] | None:
     """One tensor of the checkpoint, from wherever the exporter put it."""
+    np = require("numpy")
     for joined in _JOINED:
         for place, part in enumerate(parts := joined.split("+")):
             whole = stored.get(name.replace(f".self.{part}.", f".self.{joined}."))
             if f".self.{part}." in name and whole is not None:
-                return np.ascontiguousarray(np.split(whole, len(parts), axis=-1)[place].T)
+                own: NDArray[Any] = np.split(whole, len(parts), axis=-1)[place].T
+                return own.copy()
     if name in stored:
         return stored[name]
     turned = stored.get(f"{name}.T")
     if turned is None or turned.size != np.prod(shape, dtype=np.int64):
         return None
-    return np.ascontiguousarray(turned.T).reshape(shape)
+    return turned.T.copy().reshape(shape)
