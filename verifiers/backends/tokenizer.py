@@ -106,20 +106,27 @@ class PairTokenizer:
         made = cls(tokenizer)
         # Told by the file's own text: the library's list of a vocabulary takes longer to make.
         made._highest = max(own, *tokenizer.get_added_tokens_decoder(), -1)
-        made._require_own_ids(path, added)
+        made.require_own_ids(str(path), added)
         return made, content
 
-    def _require_own_ids(self, path: Path, added: Mapping[str, int]) -> None:
+    def require_own_ids(self, source: str, added: Mapping[str, int] | None = None) -> None:
         """See that tokens are put in, and were added, with the ids the vocabulary has for them.
 
         The library takes a template's ids as they are, and gives a token that was added another
         id than the file says where that one is taken or not the next. It tells nobody.
+
+        Args:
+            source: Where the tokenizer is from, for the message.
+            added: The ids that its file gives to tokens added to the vocabulary.
+
+        Raises:
+            ModelUnavailable: If not.
         """
-        for token, number in (*added.items(), *self.specials().items()):
+        for token, number in (*(added or {}).items(), *self.specials().items()):
             known = self.token_id(token)
             if known != number:
                 raise ModelUnavailable(
-                    f"{path} has the token {token!r} as {number}, but its vocabulary has"
+                    f"{source} has the token {token!r} as {number}, but its vocabulary has"
                     f" {'none such' if known is None else f'it as {known}'}. It was not used.",
                     hint="It was put together from files of different models: fetch the model"
                     " again.",

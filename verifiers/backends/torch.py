@@ -57,7 +57,7 @@ class TorchScorer:
                 hint="Correct `labels`.",
             )
         self._temperature, calibration = read_calibration(source, config.get("calibration"))
-        self._tokens = _tokens(tokenizer)
+        self._tokens = _tokens(source, tokenizer)
         pad = tokenizer.pad_token_id
         if pad is None:
             pad = model.config.pad_token_id
@@ -156,7 +156,9 @@ class _SlowTokens:
             return [len(self._tokenizer.tokenize(well_formed(text))) for text in texts]
 
 
-def _tokens(tokenizer: Any) -> _Tokens:
+def _tokens(source: str, tokenizer: Any) -> _Tokens:
     if tokenizer.is_fast:
-        return PairTokenizer(tokenizer.backend_tokenizer)
+        made = PairTokenizer(tokenizer.backend_tokenizer)
+        made.require_own_ids(f"The tokenizer of {source!r}")
+        return made
     return _SlowTokens(tokenizer)

@@ -194,6 +194,17 @@ def test_a_tokenizer_that_contradicts_itself(
         PairTokenizer.load(folder / "tokenizer.json")
 
 
+@pytest.mark.parametrize("spoil", [template_of_another, vocabulary_of_another])
+def test_a_tokenizer_that_contradicts_itself_under_torch(
+    tiny_torch: Callable[[str], Path], tmp_path: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    """transformers believes the template, too."""
+    shutil.copytree(tiny_torch("bert"), tmp_path / "bert")
+    change(tmp_path / "bert", "tokenizer.json", spoil)
+    with pytest.raises(ModelUnavailable, match="but its vocabulary has"):
+        load_scorer(ModelSpec(model=str(tmp_path / "bert"), backend="torch", canaries=False))
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
