@@ -141,10 +141,11 @@ def read_grounding(path: Path, *, sample: int | None, seed: int = 0) -> list[dic
     """Rows of a labelled grounding set that have a source; a seeded sample of them, if asked.
 
     Raises:
-        ValueError: At the first line without the three texts; quotes none of them.
+        ValueError: At the first line without the three texts, or with another label than
+            ``supported`` and ``unsupported``; quotes no text.
     """
     rows = [_grounding_row(line, f"{path.name}:{n}") for n, line in enumerate(read_lines(path), 1)]
-    rows = [r for r in rows if r["label"] in ("supported", "unsupported") and r["source"].strip()]
+    rows = [row for row in rows if row["source"].strip()]
     if sample is not None and len(rows) > sample:
         rows = random.Random(seed).sample(rows, sample)  # noqa: S311 - a sample, no secret
     return rows
@@ -158,6 +159,8 @@ def _grounding_row(line: str, where: str) -> dict[str, Any]:
         whole = False
     if not whole:
         raise ValueError(f"{where}: needs source, claim and label, each a text")
+    if row["label"] not in ("supported", "unsupported"):
+        raise ValueError(f"{where}: the label has to be supported or unsupported")
     return row
 
 

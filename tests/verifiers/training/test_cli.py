@@ -204,6 +204,14 @@ def test_a_bad_grounding_row_is_named(tmp_path, row):
         read_grounding(path, sample=None)
 
 
+def test_another_label_is_no_row_less(tmp_path):
+    """It is named, not left out of the figures."""
+    path = tmp_path / "set.jsonl"
+    path.write_text('{"source": "a", "claim": "b", "label": "refuted"}')
+    with pytest.raises(ValueError, match=r"set\.jsonl:1: the label has to be supported"):
+        read_grounding(path, sample=None)
+
+
 def test_a_damaged_checkpoint_is_no_traceback_and_no_fresh_start(tmp_path):
     """Half a file is named; a run is never begun anew over it in silence."""
     from verifiers.training.checkpoint import load_checkpoint
