@@ -89,7 +89,7 @@ class EvidenceConfig(_Section):
     near: Annotated[float, Field(ge=0, le=1)] = 0.5
     first: _Positive = 4
     enough: Annotated[float, Field(gt=0)] = 0.7
-    unsure: Annotated[float, Field(gt=0)] = 0.1
+    unsure: Annotated[float, Field(gt=0)] = 0.02
     from_messages: bool = True
     from_user: bool = False
 

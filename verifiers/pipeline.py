@@ -69,7 +69,7 @@ class EvidenceSettings:
     near: float = 0.5
     first: int = 4
     enough: float = 0.7
-    unsure: float = 0.1
+    unsure: float = 0.02
 
     def __post_init__(self) -> None:
         if self.window_tokens < LEAST_WINDOW_TOKENS or self.overlap_sentences < 0:

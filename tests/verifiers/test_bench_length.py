@@ -193,3 +193,25 @@ def test_the_command(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         (40, "start"),
     ]
     assert ET.fromstring(drawn.read_text()) is not None
+
+
+@pytest.mark.integration
+def test_sources_read_another_way(rows: Path, tmp_path: Path) -> None:
+    """Settings of evidence reach the verifier and the report."""
+    told = {}
+    for evidence in ("unsure=1", "window_tokens=32,enough=1.1"):
+        file = tmp_path / "length.json"
+        arguments = [str(rows), "--limit", "4", "--lengths", "40", "--json", str(file)]
+        assert length.main([*arguments, "--evidence", evidence]) == 0
+        told[evidence] = json.loads(file.read_text())
+    few, more = told.values()
+    assert few["evidence"]["unsure"] == 1.0
+    assert more["evidence"]["enough"] == 1.1
+    assert sum(row["read"] for row in few["rows"]) < sum(row["read"] for row in more["rows"])
+
+
+def test_an_unknown_setting_is_refused(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is measured, with those there are."""
+    with pytest.raises(SystemExit):
+        length.main([str(rows), "--evidence", "unsur=1"])
+    assert "known are window_tokens" in capsys.readouterr().err

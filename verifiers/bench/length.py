@@ -41,6 +41,7 @@ from verifiers.bench.length_rows import (
     row_of,
     shown,
 )
+from verifiers.bench.specs import parse_evidence
 from verifiers.ranking import tokenise
 from verifiers.types import Scored, Source, Span
 
@@ -216,10 +217,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="words of the whole source (100,500,2000,10000,50000)",
     )
     parser.add_argument("--model", default="bundled", help="as in the settings (bundled)")
+    parser.add_argument(
+        "--evidence",
+        metavar="KEY=VALUE,...",
+        default="",
+        help="settings of evidence, such as unsure=1 (as usual)",
+    )
     parser.add_argument("--scores", type=Path, help="file to keep scores in, to go on from")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here, too")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the figure here, too")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    try:
+        options.evidence = parse_evidence(options.evidence)
+    except ValueError as exc:
+        parser.error(str(exc))
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -238,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spec = ModelSpec(model=options.model)
     cache = MemoryCache(1_000_000) if options.scores is None else FileScores(options.scores)
     engine = NLIEngine(partial(load_scorer, spec), cache=cache, max_batch_tokens=batch_tokens(spec))
-    with Verifier(extractor=make_extractor(), engine=engine) as verifier:
+    with Verifier(extractor=make_extractor(), engine=engine, evidence=options.evidence) as verifier:
         info = verifier.info
         done = measure(
             items,
@@ -261,6 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "items": len(items),
             "seed": options.seed,
             "threshold": options.threshold,
+            "evidence": asdict(options.evidence),
             "rows": [asdict(row) for row in rows],
             "differences": [asdict(difference) for difference in found],
         }

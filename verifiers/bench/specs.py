@@ -117,6 +117,15 @@ def parse_systems(texts: Sequence[str], models: Mapping[str, ModelSpec]) -> list
     return systems
 
 
+def parse_evidence(text: str) -> EvidenceSettings:
+    """How sources are read, as ``KEY=VALUE[,KEY=VALUE...]``; what is not named is as usual.
+
+    Raises:
+        ValueError: If a key or value is not known.
+    """
+    return _evidence(_taken_apart(f"evidence,{text}")[2], text) if text else EvidenceSettings()
+
+
 def _taken_apart(text: str) -> tuple[str | None, str, dict[str, str]]:
     """``NAME=WHAT,KEY=VALUE`` as name (or None), what, and options."""
     first, *rest = text.split(",")
