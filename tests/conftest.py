@@ -5,6 +5,7 @@ The rules are enforced and not asked for: a test that reaches out fails with the
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import ipaddress
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,14 +180,124 @@ def litellm_clients() -> None:
     load_litellm()
 
 
+# ------------------------------------------------------------------ what is left open
+
+# Packages that keep connections of their own, and leave some of them to the garbage collector.
+_FOREIGN = frozenset({"litellm"})
+_OURS = frozenset({"guardrails", "verifiers", "policies", "tests", "conftest"})
+
+
+class Makers:
+    """Who made each socket, transport, event loop and session, and in which test.
+
+    Whatever is left open is found when it is collected, which is in any later test. One that
+    LiteLLM made is LiteLLM's to close: there it fails no test. All others fail the test they are
+    found in, with the place and the test they come from.
+    """
+
+    def __init__(self) -> None:
+        # By id and type: an id is used again, also by objects nobody notes.
+        self._foreign: set[tuple[int, type]] = set()
+        self._places: dict[tuple[int, type], str] = {}
+
+    def note(self, made: object) -> None:
+        """Remember where something is made: by the nearest frame that is ours or LiteLLM's."""
+        place, foreign = "by nobody we know", False
+        frame = sys._getframe(1)  # the stack as it is; inspect's reads the source files, too
+        while frame is not None:
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package in _OURS and frame.f_globals is not globals():
+                place = f"in {frame.f_code.co_filename}:{frame.f_lineno}"
+                break
+            if package in _FOREIGN:
+                place, foreign = f"by {package}", True
+                break
+            frame = frame.f_back
+        test = os.environ.get("PYTEST_CURRENT_TEST", "no test").partition(" (")[0]
+        key = (id(made), type(made))
+        (self._foreign.add if foreign else self._foreign.discard)(key)
+        self._places[key] = f"made {place} during {test}"
+
+    def noting(self, make: Callable[..., None]) -> Callable[..., None]:
+        """A constructor that notes, too."""
+
+        def noted(made: Any, *args: Any, **kwargs: Any) -> None:
+            make(made, *args, **kwargs)
+            self.note(made)
+
+        return noted
+
+    def judge(self, told: Any) -> Any:
+        """What Python tells of an error in a finalizer: with the maker, or None where that is LiteLLM.
+
+        A finalizer in C is told with the object, one in Python with the function.
+        """
+        found, trace = told.object, told.exc_traceback
+        if trace is not None and inspect.isroutine(found):
+            found = trace.tb_frame.f_locals.get("self", found)
+        if inspect.iscoroutine(found):
+            parts = Path(found.cr_code.co_filename).parts
+            return None if _FOREIGN.intersection(parts) else told
+        key = (id(found), type(found))
+        if key in self._foreign:
+            return None
+        place = self._places.get(key)
+        if place is None:
+            return told
+        said = f"{told.err_msg or 'Exception ignored in'} (something {place})"
+        return SimpleNamespace(
+            exc_type=told.exc_type,
+            exc_value=told.exc_value,
+            exc_traceback=trace,
+            err_msg=said,
+            object=told.object,
+        )
+
+
+_makers = Makers()
+
+
+def pytest_sessionstart() -> None:
+    """What is left open fails a test, with its maker; LiteLLM's leftovers never do.
+
+    To the end of the process and not only of the tests: pytest collects once more after the last.
+    """
+    import aiohttp
+
+    for kind in (
+        socket.socket,
+        asyncio.BaseEventLoop,
+        asyncio.StreamWriter,
+        asyncio.selector_events._SelectorTransport,  # type: ignore[attr-defined]
+        aiohttp.ClientSession,
+        aiohttp.BaseConnector,
+        aiohttp.connector.Connection,
+    ):
+        kind.__init__ = _makers.noting(kind.__init__)
+    hook = sys.unraisablehook  # pytest's
+
+    def judged(told: Any) -> None:
+        found = _makers.judge(told)
+        if found is not None:
+            hook(found)
+
+    sys.unraisablehook = judged
+
+
+@pytest.fixture(scope="session")
+def makers() -> Makers:
+    """Who made what."""
+    return _makers
+
+
 @pytest.fixture(autouse=True)
 def _litellm_closed() -> Iterator[None]:
-    """The clients LiteLLM made for a test are closed after it.
+    """The clients LiteLLM made for a test are closed after it, so that they do not add up.
 
     It keeps a client for each address and closes none. Some cannot be reached any more: async ones
     of loops that have ended, and all but one of those that threads made at the same moment. They
-    are collected here: in a later test their sockets would fail that one. Where LiteLLM made no
-    client nothing is collected, so that what we leave open ourselves still fails a test.
+    are collected here, in two rounds: it ties its connections to the responses read from them
+    (``weakref.finalize``), and those, in cycles, are let go by the first.
     """
     yield
     litellm = sys.modules.get("litellm")
@@ -194,25 +306,10 @@ def _litellm_closed() -> Iterator[None]:
         return
     _close_all(kept.cache_dict.values())  # where no name here holds the last of them
     kept.flush_cache()
+    for _ in range(2):
+        gc.collect()
     if not gc.get_freeze_count():
         gc.freeze()  # what was imported stays: collecting takes a tenth of the time without it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _litellm_collected() -> Iterator[None]:
-    """What LiteLLM dropped by itself is collected with the module that used it.
-
-    It drops clients unclosed when they have been kept for long, which on a slow machine happens
-    within a test: no cache names them then, and their sockets would fail a test of another module.
-    """
-    yield
-    if "litellm" in sys.modules:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 def _close_all(clients: Iterable[Any]) -> None:

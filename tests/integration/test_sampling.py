@@ -22,8 +22,6 @@ from verifiers.testing import ScriptedScorer
 pytestmark = [
     pytest.mark.usefixtures("litellm_clients"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
-    # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
-    pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
 ]
 
 MODEL = "openai/gpt-4o-mini"  # LiteLLM knows its price

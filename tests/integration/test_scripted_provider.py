@@ -34,8 +34,6 @@ REFUSAL = "REFUSED"
 pytestmark = [
     pytest.mark.usefixtures("litellm_clients"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
-    # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
-    pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
 ]
 
 

@@ -125,8 +125,6 @@ def test_anthropic_gets_what_it_gets_straight(serving: Any) -> None:
     assert later.model_dump() == straight.model_dump()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # LiteLLM's sockets
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_other_providers_answer_anthropics_protocol_too(serving: Any) -> None:
     """An OpenAI-compatible provider behind ``/v1/messages``, through LiteLLM."""
     with serving([GOOD]) as (url, _):

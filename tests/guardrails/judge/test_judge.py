@@ -38,8 +38,6 @@ from worst import read_prompt, reply, talked_round
 pytestmark = [
     pytest.mark.usefixtures("litellm_clients"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
-    # LiteLLM keeps its async clients by event loop and never closes those of a loop that has ended.
-    pytest.mark.filterwarnings("ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"),
 ]
 
 TEXT = "Ferries run hourly. Children under six travel free of charge. Dogs pay half."
