@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType
 
 # "ci" is steady from run to run and prints what reproduces a failure; "dev" is quick. Neither has a
 # deadline: these run on small shared machines, and a slow example is not a wrong one.
@@ -203,7 +204,8 @@ class Makers:
     def note(self, made: object) -> None:
         """Remember where something is made: by the nearest frame that is ours or LiteLLM's."""
         place, foreign = "by nobody we know", False
-        frame = sys._getframe(1)  # the stack as it is; inspect's reads the source files, too
+        # The stack as it is: inspect's own way reads the source files, too.
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
             if package in _OURS and frame.f_globals is not globals():
@@ -273,7 +275,7 @@ def pytest_sessionstart() -> None:
         aiohttp.BaseConnector,
         aiohttp.connector.Connection,
     ):
-        kind.__init__ = _makers.noting(kind.__init__)
+        kind.__init__ = _makers.noting(kind.__init__)  # type: ignore[method-assign]
     hook = sys.unraisablehook  # pytest's
 
     def judged(told: Any) -> None:

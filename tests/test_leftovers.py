@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def test_ours_is_told_with_its_maker(judged: list[Any], kind: str, name: str) ->
     gc.collect()
     for leave in (
         package(name, kind),
-        lambda: package("litellm", kind)(package("guardrails", kind)),
+        partial(package("litellm", kind), package("guardrails", kind)),
     ):
         judged.clear()
         leave()
