@@ -86,9 +86,9 @@ class EvidenceConfig(_Section):
     overlap_sentences: Annotated[int, Field(ge=0)] = 1
     read_all_up_to: Annotated[int, Field(ge=0)] = 16
     k: _Positive = 10
-    near: Annotated[float, Field(ge=0, le=1)] = 0.5
+    near: Annotated[float, Field(ge=0, le=1)] = 0.3
     first: _Positive = 4
-    enough: Annotated[float, Field(gt=0)] = 0.7
+    enough: Annotated[float, Field(gt=0)] = 0.8
     unsure: Annotated[float, Field(gt=0)] = 0.02
     from_messages: bool = True
     from_user: bool = False

@@ -66,9 +66,9 @@ class EvidenceSettings:
     overlap_sentences: int = 1
     read_all_up_to: int = 16
     k: int = 10
-    near: float = 0.5
+    near: float = 0.3
     first: int = 4
-    enough: float = 0.7
+    enough: float = 0.8
     unsure: float = 0.02
 
     def __post_init__(self) -> None:
