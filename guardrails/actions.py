@@ -87,7 +87,8 @@ def _redacted(answer: str, decision: Decision, refusal: str) -> Applied:
         for entry in decision.claims
         if not isinstance(entry.verdict, Supported | NotCheckworthy)
     ]
-    removed = merge(entry.verdict.claim.sentence for entry in bad)
+    text, removed = cut(answer, merge(entry.verdict.claim.sentence for entry in bad))
+    # What goes with them counts as gone, too: a "1." between two of them is nothing that is left.
     left = [
         entry
         for entry in decision.claims
@@ -96,7 +97,6 @@ def _redacted(answer: str, decision: Decision, refusal: str) -> Applied:
     ]
     if not removed or not left:
         return Applied(refusal, Disposition.REFUSED)
-    text, removed = cut(answer, removed)
     return Applied(text, Disposition.REDACTED, removed)
 
 

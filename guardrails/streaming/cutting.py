@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _BREAKS = "\r\n"
 _MARKS = " \t*_~`"
+# What may complete a marker that has only begun: the line may still go whole.
+_ENDINGS = ("", " ", ". ", "]", "a]", "] ")
 
 
 class Cutting:
@@ -79,7 +81,7 @@ class Cutting:
             return len(text)
         edges = [start, *(edge for span in spans for edge in span), len(text)]
         rest = "".join(text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
-        if LEFTOVER.fullmatch(rest):
+        if any(LEFTOVER.fullmatch(rest + ending) for ending in _ENDINGS):
             # The whole line may go, with the break before it.
             at = start
             gone = {i for s in self._removed for i in range(s.start, min(s.end, start))}

@@ -285,6 +285,9 @@ def gist(report: Any) -> tuple[Any, ...]:
 
 
 @given(answers(), CUTS)
+@example("Item 0 is zeta. 1. Item 1 is zeta.\n\nItem 2 is fine.\n\n", tuple(range(100)))
+@example("Item 0 is zeta. 1. Item 1 is zeta.\n\n```\nitem 2 = 'fine'\n```\n\n", tuple(range(100)))
+@example("Item 0 is zeta. 1. Item 1 is zeta.\n\n```\nitem 2 = 'fine'\n```\n\n", ())
 @example("- Item 0 is zeta.\n- Item 1 is fine.\n", tuple(range(100)))
 @example("Item 0 is fine. **Item 1 is zeta.** Item 2 is fine.", tuple(range(100)))
 @example("| item | is |\n|---|---|\n| 1 | zeta |\n| 2 | fine |\n", tuple(range(100)))
