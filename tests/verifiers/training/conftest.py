@@ -117,3 +117,18 @@ def toy_held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy_rows():
     """The maker of toy rows: how many, and by which seed."""
     return make_rows
+
+
+@pytest.fixture(scope="session")
+def loud_start(tiny_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three layers with loud weights, and an exit head after the first two."""
+    pytest.importorskip("torch")
+    from verifiers.training import model
+
+    config = json.loads((tiny_start / "config.json").read_text())
+    config |= {"num_hidden_layers": 3, "exit_layer": 2}
+    network = model.build(config, seed=5)
+    weights = {n: p * (10 if p.ndim > 1 else 1) for n, p in network.named_parameters()}
+    folder = tmp_path_factory.mktemp("exit")
+    model.save(weights, config, tiny_start / "tokenizer.json", folder)
+    return folder

@@ -43,22 +43,10 @@ PAIRS = (
 
 
 @pytest.fixture(scope="module")
-def exit_start(tiny_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three layers with loud weights, and an exit head after the first two."""
-    config = json.loads((tiny_start / "config.json").read_text())
-    config |= {"num_hidden_layers": 3, "exit_layer": 2}
-    network = model.build(config, seed=5)
-    weights = {n: p * (10 if p.ndim > 1 else 1) for n, p in network.named_parameters()}
-    folder = tmp_path_factory.mktemp("exit")
-    model.save(weights, config, tiny_start / "tokenizer.json", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(exit_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(loud_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That network, exported with weights as int8."""
     folder = tmp_path_factory.mktemp("out") / "small"
-    export(exit_start, folder, storage="int8")
+    export(loud_start, folder, storage="int8")
     return folder
 
 
@@ -97,9 +85,9 @@ def confidence(logits) -> np.ndarray:
 # ------------------------------------------------------------------ weights as int8
 
 
-def test_weights_lie_once_beside_both_graphs(exported: Path, exit_start: Path) -> None:
+def test_weights_lie_once_beside_both_graphs(exported: Path, loud_start: Path) -> None:
     """One byte a weight in all: the graphs hold none of them, and both read the same file."""
-    weights = (exit_start / "model.safetensors").stat().st_size
+    weights = (loud_start / "model.safetensors").stat().st_size
     assert (exported / WEIGHTS).stat().st_size < 0.45 * weights  # tiny: scales count for much
     for name in GRAPHS:
         stored = onnx.load(exported / name, load_external_data=False).graph.initializer
@@ -118,13 +106,13 @@ def test_every_file_has_its_digest(exported: Path) -> None:
     assert digests == {name: file_digest(exported / name) for name in digests}
 
 
-def test_exporting_again_leaves_no_other_form(exit_start: Path, tmp_path: Path) -> None:
+def test_exporting_again_leaves_no_other_form(loud_start: Path, tmp_path: Path) -> None:
     """What another storage needed is taken away, and the same storage gives the same bytes."""
-    first = export(exit_start, tmp_path / "m", storage="int8")
-    export(exit_start, tmp_path / "m", storage="float16")
+    first = export(loud_start, tmp_path / "m", storage="int8")
+    export(loud_start, tmp_path / "m", storage="float16")
     assert not (tmp_path / "m" / INT8_GRAPH).exists()
     assert not (tmp_path / "m" / WEIGHTS).exists()
-    assert export(exit_start, tmp_path / "m", storage="int8")["sha256"] == first["sha256"]
+    assert export(loud_start, tmp_path / "m", storage="int8")["sha256"] == first["sha256"]
 
 
 def test_the_widened_graph_holds_float_products_only(exported: Path, tmp_path: Path) -> None:
@@ -148,9 +136,9 @@ def test_the_integer_graph_multiplies_integers(exported: Path) -> None:
     assert kinds.count("MatMulIntegerToFloat") == 2 * 4 + 5  # the last layer asks apart
 
 
-def test_both_graphs_are_near_the_network(exported: Path, exit_start: Path, arrays) -> None:
+def test_both_graphs_are_near_the_network(exported: Path, loud_start: Path, arrays) -> None:
     """Logits of both forms are the float network's but for the rounding; the config says so."""
-    network = model.load(exit_start).eval()
+    network = model.load(loud_start).eval()
     with torch.no_grad():
         found = network.both(*(torch.from_numpy(arrays[name]) for name in evaluate.INPUTS))
     expected, early = (part.numpy() for part in found)
@@ -234,9 +222,9 @@ def test_rows_leave_exactly_when_sure(session, arrays) -> None:
             assert 0 < left.sum() < len(left)
 
 
-def test_the_rest_is_cut_to_its_longest_row(exit_start: Path, tmp_path: Path, arrays) -> None:
+def test_the_rest_is_cut_to_its_longest_row(loud_start: Path, tmp_path: Path, arrays) -> None:
     """A short row left alone answers as it does in company, padding gone."""
-    export(exit_start, tmp_path / "m", storage="float32")
+    export(loud_start, tmp_path / "m", storage="float32")
     shown = onnx.load(tmp_path / "m" / GRAPH)
     shown.graph.output.append(
         onnx.helper.make_tensor_value_info("stayed_length", onnx.TensorProto.INT64, [1])
@@ -260,11 +248,11 @@ def test_the_rest_is_cut_to_its_longest_row(exit_start: Path, tmp_path: Path, ar
     assert session.run(["stayed_length"], everybody)[0].tolist() == [1]
 
 
-def test_an_exit_stands_between_two_layers(exit_start: Path, tmp_path: Path) -> None:
+def test_an_exit_stands_between_two_layers(loud_start: Path, tmp_path: Path) -> None:
     """After the last layer there is nothing to spare."""
     for name in ("model.safetensors", "tokenizer.json"):
-        shutil.copy(exit_start / name, tmp_path)
-    config = json.loads((exit_start / "config.json").read_text()) | {"exit_layer": 3}
+        shutil.copy(loud_start / name, tmp_path)
+    config = json.loads((loud_start / "config.json").read_text()) | {"exit_layer": 3}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="exit_layer 3"):
         export(tmp_path, tmp_path / "out")

@@ -27,24 +27,12 @@ if TYPE_CHECKING:
 STORAGES = {"float32": 1e-6, "float16": 1e-3, "int8": 1 / 254}
 
 
-@pytest.fixture(scope="module")
-def start(tiny_start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three layers with loud weights, and an exit head after the first two."""
-    config = json.loads((tiny_start / "config.json").read_text())
-    config |= {"num_hidden_layers": 3, "exit_layer": 2}
-    network = model.build(config, seed=5)
-    weights = {n: p * (10 if p.ndim > 1 else 1) for n, p in network.named_parameters()}
-    folder = tmp_path_factory.mktemp("start")
-    model.save(weights, config, tiny_start / "tokenizer.json", folder)
-    return folder
-
-
 @pytest.mark.parametrize("storage", STORAGES)
-def test_every_weight_comes_back(start: Path, tmp_path: Path, storage: str) -> None:
+def test_every_weight_comes_back(loud_start: Path, tmp_path: Path, storage: str) -> None:
     """Both heads and the exit's place among them, as near as the storage keeps them."""
-    export(start, tmp_path / "out", storage=storage)
+    export(loud_start, tmp_path / "out", storage=storage)
     count = restore(tmp_path / "out", tmp_path / "back")
-    before = safetensors.load_file(start / "model.safetensors")
+    before = safetensors.load_file(loud_start / "model.safetensors")
     after = safetensors.load_file(tmp_path / "back" / "model.safetensors")
     assert set(after) == set(before)
     assert "exit.dense.weight" in after
@@ -55,11 +43,11 @@ def test_every_weight_comes_back(start: Path, tmp_path: Path, storage: str) -> N
     model.load(tmp_path / "back")  # all of it fits
 
 
-def test_what_was_of_the_export_is_left_behind(start: Path, tmp_path: Path) -> None:
+def test_what_was_of_the_export_is_left_behind(loud_start: Path, tmp_path: Path) -> None:
     """A rule or a temperature of the old weights says nothing of new ones."""
     rule = {"layer": 2, "temperature": 1.0, "confidence": 0.65}
     more = {"exit": rule, "calibration": {"temperature": 1.3}}
-    export(start, tmp_path / "out", storage="int8", extra=more)
+    export(loud_start, tmp_path / "out", storage="int8", extra=more)
     restore(tmp_path / "out", tmp_path / "back")
     config = json.loads((tmp_path / "back" / "config.json").read_text())
     assert config["exit_layer"] == 2
@@ -67,9 +55,9 @@ def test_what_was_of_the_export_is_left_behind(start: Path, tmp_path: Path) -> N
     assert not {"exit", "calibration", "sha256", "weights_stored", "storage_error"} & set(config)
 
 
-def test_rounding_is_done_once(start: Path, tmp_path: Path) -> None:
+def test_rounding_is_done_once(loud_start: Path, tmp_path: Path) -> None:
     """What was restored from int8 is stored as the same int8."""
-    export(start, tmp_path / "one", storage="int8")
+    export(loud_start, tmp_path / "one", storage="int8")
     restore(tmp_path / "one", tmp_path / "back")
     export(tmp_path / "back", tmp_path / "two", storage="int8")
     first, second = (onnx.load(tmp_path / name / GRAPH) for name in ("one", "two"))
@@ -104,10 +92,10 @@ def test_the_bundled_model_comes_back(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_foreign_graph_is_refused(
-    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    loud_start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is written, and the error says which weights are missing."""
-    export(start, tmp_path / "out", storage="float32")
+    export(loud_start, tmp_path / "out", storage="float32")
     graph = onnx.load(tmp_path / "out" / GRAPH)
     for tensor in graph.graph.initializer:
         tensor.name = tensor.name.replace("bert.", "roberta.")
