@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +47,16 @@ def make_app() -> Callable[..., FastAPI]:
         return create_app(settings, **options)
 
     return make
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[Any], Any]]:
+    """Keeps a client of an SDK, and closes it when the test ends.
+
+    One that is merely let go closes itself only when it is collected, and its socket may go first.
+    """
+    with ExitStack() as clients:
+        yield clients.enter_context
 
 
 @pytest.fixture

@@ -55,14 +55,18 @@ CHATS = [
 
 
 @pytest.mark.parametrize("response", CHATS)
-def test_openai_chat_gets_what_it_gets_straight(serving: Any, response: dict[str, Any]) -> None:
+def test_openai_chat_gets_what_it_gets_straight(
+    serving: Any, response: dict[str, Any], opened: Any
+) -> None:
     """Sync and async: the same object as without us, when everything is supported."""
     sources = [*SOURCES, "Lyon is in France."]
     with serving([response]) as (url, provider):
         ask = {"model": "m", "messages": [{"role": "user", "content": "Where?"}]}
         extra = {"guardrails": {"sources": sources, "report": "none"}}
-        straight = openai.OpenAI(base_url=provider.url, api_key="x").chat.completions.create(**ask)
-        ours = openai.OpenAI(base_url=f"{url}/v1", api_key="x").chat.completions.create(
+        straight = opened(
+            openai.OpenAI(base_url=provider.url, api_key="x")
+        ).chat.completions.create(**ask)
+        ours = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x")).chat.completions.create(
             **ask, extra_body=extra
         )
 
@@ -75,7 +79,7 @@ def test_openai_chat_gets_what_it_gets_straight(serving: Any, response: dict[str
     assert later.model_dump() == straight.model_dump()
 
 
-def test_openai_responses_gets_what_it_gets_straight(serving: Any) -> None:
+def test_openai_responses_gets_what_it_gets_straight(serving: Any, opened: Any) -> None:
     """Text, reasoning and tool calls."""
     thought = {"id": "rs", "type": "reasoning", "summary": []}
     call = {
@@ -89,15 +93,15 @@ def test_openai_responses_gets_what_it_gets_straight(serving: Any) -> None:
     with serving([responses_response(GOOD, before=[thought], after=[call])]) as (url, provider):
         extra = {"guardrails": {"sources": SOURCES, "report": "none"}}
         ask = {"model": "m", "input": "Where is Paris?"}
-        straight = openai.OpenAI(base_url=provider.url, api_key="x").responses.create(**ask)
-        ours = openai.OpenAI(base_url=f"{url}/v1", api_key="x").responses.create(
+        straight = opened(openai.OpenAI(base_url=provider.url, api_key="x")).responses.create(**ask)
+        ours = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x")).responses.create(
             **ask, extra_body=extra
         )
     assert ours.model_dump() == straight.model_dump()
     assert ours.output_text == GOOD
 
 
-def test_anthropic_gets_what_it_gets_straight(serving: Any) -> None:
+def test_anthropic_gets_what_it_gets_straight(serving: Any, opened: Any) -> None:
     """Thinking, text and tools, sync and async."""
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
     tool = {"type": "tool_use", "id": "t", "name": "look", "input": {"city": "Paris"}}
@@ -110,8 +114,8 @@ def test_anthropic_gets_what_it_gets_straight(serving: Any) -> None:
         }
         extra = {"guardrails": {"sources": SOURCES, "report": "none"}}
         base = provider.url.removesuffix("/v1")
-        straight = anthropic.Anthropic(base_url=base, api_key="x").messages.create(**ask)
-        ours = anthropic.Anthropic(base_url=url, api_key="x").messages.create(
+        straight = opened(anthropic.Anthropic(base_url=base, api_key="x")).messages.create(**ask)
+        ours = opened(anthropic.Anthropic(base_url=url, api_key="x")).messages.create(
             **ask, extra_body=extra
         )
 
@@ -125,10 +129,10 @@ def test_anthropic_gets_what_it_gets_straight(serving: Any) -> None:
     assert later.model_dump() == straight.model_dump()
 
 
-def test_other_providers_answer_anthropics_protocol_too(serving: Any) -> None:
+def test_other_providers_answer_anthropics_protocol_too(serving: Any, opened: Any) -> None:
     """An OpenAI-compatible provider behind ``/v1/messages``, through LiteLLM."""
     with serving([GOOD]) as (url, _):
-        message = anthropic.Anthropic(base_url=url, api_key="x").messages.create(
+        message = opened(anthropic.Anthropic(base_url=url, api_key="x")).messages.create(
             model="m",
             max_tokens=9,
             messages=[{"role": "user", "content": "Where is Paris?"}],
@@ -190,10 +194,10 @@ def test_withheld_words_are_nowhere_in_the_response(serving: Any, model: str, mu
 # --------------------------------------------------------------------------- refusals
 
 
-def test_chat_refuses_in_its_own_form(serving: Any) -> None:
+def test_chat_refuses_in_its_own_form(serving: Any, opened: Any) -> None:
     """Content and refusal say the same; the finish reason says why."""
     with serving([BAD]) as (url, _):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x")
+        client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
         found = client.chat.completions.create(
             **chat_body(model="by-refuse"), extra_body={"guardrails": {"sources": SOURCES}}
         )
@@ -216,10 +220,10 @@ def test_only_the_choice_that_is_withheld_is_refused(serving: Any) -> None:
     assert [r["disposition"] for r in found["guardrails"]["reports"]] == ["released", "refused"]
 
 
-def test_responses_refuse_in_their_own_form(serving: Any) -> None:
+def test_responses_refuse_in_their_own_form(serving: Any, opened: Any) -> None:
     """A refusal part in place of the text; the SDK's ``output_text`` is empty."""
     with serving([responses_response(BAD)]) as (url, _):
-        found = openai.OpenAI(base_url=f"{url}/v1", api_key="x").responses.create(
+        found = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x")).responses.create(
             model="by-refuse", input="Where?", extra_body={"guardrails": {"sources": SOURCES}}
         )
     part = found.output[0].content[0]
@@ -229,11 +233,11 @@ def test_responses_refuse_in_their_own_form(serving: Any) -> None:
     assert found.status == "completed"
 
 
-def test_anthropic_refuses_in_its_own_form(serving: Any) -> None:
+def test_anthropic_refuses_in_its_own_form(serving: Any, opened: Any) -> None:
     """A text block and ``stop_reason`` refusal."""
     rules = [{"model": "claude", "policy": "strict"}]
     with serving([message_response(BAD)], routes=rules) as (url, _):
-        found = anthropic.Anthropic(base_url=url, api_key="x").messages.create(
+        found = opened(anthropic.Anthropic(base_url=url, api_key="x")).messages.create(
             model="claude",
             max_tokens=9,
             messages=[{"role": "user", "content": "Where?"}],
@@ -404,21 +408,21 @@ def test_an_object_that_makes_no_sense_is_refused(serving: Any, own: Any) -> Non
 # --------------------------------------------------------------------------- errors
 
 
-def test_provider_errors_come_through(serving: Any) -> None:
+def test_provider_errors_come_through(serving: Any, opened: Any) -> None:
     """Status, body and retry-after, so that SDKs raise and wait as they do without us."""
     with serving([Status(429, "slow down", {"retry-after": "3"})]) as (url, _):
         for model in ("m", "unchecked"):
-            client = openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0)
+            client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0))
             with pytest.raises(openai.RateLimitError) as failed:
                 client.chat.completions.create(**chat_body(model=model))
             assert "slow down" in str(failed.value)
             assert failed.value.response.headers["retry-after"] == "3"
 
 
-def test_a_provider_that_is_not_there(serving: Any) -> None:
+def test_a_provider_that_is_not_there(serving: Any, opened: Any) -> None:
     """An error of ours in the protocol's shape, recorded."""
     with serving([GOOD], params={"api_base": "http://127.0.0.1:9/v1"}) as (url, _):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0)
+        client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0))
         with pytest.raises(openai.InternalServerError) as failed:
             client.chat.completions.create(**chat_body())
     assert failed.value.status_code == 502
@@ -505,7 +509,7 @@ def test_a_caller_who_goes_away_cancels_the_provider(
 
 
 def test_models_are_listed_for_both_sdks(
-    make_settings: Callable[..., Settings], make_app: Callable[..., Any]
+    make_settings: Callable[..., Settings], make_app: Callable[..., Any], opened: Any
 ) -> None:
     """As each expects it."""
     listed = {
@@ -515,8 +519,8 @@ def test_models_are_listed_for_both_sdks(
     }
     upstream = Providers(read_deployments(listed, {}))
     with Served(make_app(make_settings(auth="off"), upstream=upstream)) as served:
-        ours = openai.OpenAI(base_url=f"{served.url}/v1", api_key="x").models.list()
-        theirs = anthropic.Anthropic(base_url=served.url, api_key="x").models.list()
+        ours = opened(openai.OpenAI(base_url=f"{served.url}/v1", api_key="x")).models.list()
+        theirs = opened(anthropic.Anthropic(base_url=served.url, api_key="x")).models.list()
     assert [model.id for model in ours] == ["a", "b"]
     assert [model.id for model in theirs] == ["a", "b"]
 

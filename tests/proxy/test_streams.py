@@ -40,23 +40,6 @@ CALL = {
 REASONING = {"id": "rs", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
 
 
-_OPEN: list[Any] = []
-
-
-def opened(client: Any) -> Any:
-    """A client that is closed when the test ends."""
-    _OPEN.append(client)
-    return client
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    """Close them."""
-    yield
-    while _OPEN:
-        _OPEN.pop().close()
-
-
 def joined(chunks: list[Any]) -> Any:
     """A chat stream, put together: text, tool calls and finish reason a choice, and the usage."""
     choices: dict[int, dict[str, Any]] = {}
@@ -86,7 +69,7 @@ CHATS = [
 @pytest.mark.parametrize("response", CHATS)
 @pytest.mark.parametrize("usage", [False, True])
 def test_openai_chat_streams_what_it_streams_straight(
-    serving: Any, response: dict[str, Any], usage: bool
+    serving: Any, response: dict[str, Any], usage: bool, opened: Any
 ) -> None:
     """Sync and async: the same text, tool calls, finish reasons and usage after joining."""
     ask: dict[str, Any] = {"model": "m", "messages": ASKED, "stream": True}
@@ -117,7 +100,7 @@ RESPONSES = [
 
 @pytest.mark.parametrize("response", RESPONSES)
 def test_openai_responses_stream_what_they_stream_straight(
-    serving: Any, response: dict[str, Any]
+    serving: Any, response: dict[str, Any], opened: Any
 ) -> None:
     """By the SDK's own helper: the same final response, sync and async."""
     ask: dict[str, Any] = {"model": "m", "input": "Where is Paris?"}
@@ -147,7 +130,9 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("response", MESSAGES)
-def test_anthropic_streams_what_it_streams_straight(serving: Any, response: dict[str, Any]) -> None:
+def test_anthropic_streams_what_it_streams_straight(
+    serving: Any, response: dict[str, Any], opened: Any
+) -> None:
     """By the SDK's own helper: the same final message, sync and async."""
     ask: dict[str, Any] = {"model": "claude", "max_tokens": 99, "messages": ASKED}
     with serving([response]) as (url, provider):
@@ -173,7 +158,7 @@ def test_anthropic_streams_what_it_streams_straight(serving: Any, response: dict
 # --------------------------------------------------------------------------- refusals
 
 
-def test_chat_refuses_in_the_stream(serving: Any) -> None:
+def test_chat_refuses_in_the_stream(serving: Any, opened: Any) -> None:
     """The refusal is the text, and the finish reason says why; the report is on the last event."""
     with serving([f"{GOOD} {BAD}"]) as (url, _):
         client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
@@ -194,7 +179,7 @@ def test_chat_refuses_in_the_stream(serving: Any) -> None:
     assert chunks[-1].model_extra["guardrails"]["disposition"] == "stopped"
 
 
-def test_responses_refuse_in_the_stream(serving: Any) -> None:
+def test_responses_refuse_in_the_stream(serving: Any, opened: Any) -> None:
     """The SDK's helper ends with a refusal part."""
     with serving([responses_response(BAD)]) as (url, _):
         client = opened(openai.OpenAI(base_url=f"{url}/v1", api_key="x"))
@@ -207,7 +192,7 @@ def test_responses_refuse_in_the_stream(serving: Any) -> None:
     assert "Atlantis" not in final.model_dump_json()
 
 
-def test_anthropic_refuses_in_the_stream(serving: Any) -> None:
+def test_anthropic_refuses_in_the_stream(serving: Any, opened: Any) -> None:
     """The SDK's helper ends with ``stop_reason`` refusal."""
     rules = [{"model": "claude", "policy": "strict"}]
     with serving([message_response(BAD)], routes=rules) as (url, _):
