@@ -15,13 +15,16 @@ from verifiers.backends.spec import BUNDLED
 from verifiers.errors import VerifierError
 from verifiers.training import pipeline
 from verifiers.training.export import Storage, describe
+from verifiers.training.generate import summary
 from verifiers.training.loop import RunOptions
+from verifiers.training.overlap import RUN, overlap
 from verifiers.training.recipe import load_recipe
 from verifiers.training.restore import restore
 from verifiers.training.sources import SOURCES
+from verifiers.training.written import FOLDER, written_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from verifiers.training.recipe import Recipe
 
@@ -83,6 +86,22 @@ def _generate(args: argparse.Namespace) -> int:
     made = pipeline.generate_file(args.data, args.out, each=args.each, seed=args.seed)
     for name, labels in made.items():
         print(f"{name:16} {sum(labels.values()):7,}  {labels}")
+    return 0
+
+
+def _written(args: argparse.Namespace) -> int:
+    rows = list(written_rows(args.folder, aside=args.aside))
+    pipeline.write_rows(rows, args.out)
+    for name, labels in summary(rows).items():
+        print(f"{name:20} {sum(labels.values()):7,}  {labels}")
+    return 0
+
+
+def _overlap(args: argparse.Namespace) -> int:
+    print(f"{args.words} words in a row:")
+    print(f"{'set':24} {'rows':>7} {'claims':>7} {'sources':>7}")
+    for row in overlap(args.data, _sets(args.grounding), size=args.words):
+        print(f"{row['set']:24} {row['rows']:7,} {row['claims']:7,} {row['sources']:7,}")
     return 0
 
 
@@ -209,32 +228,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("sources", _sources, "List the public sources the bundled model was trained on.")
 
-    sub = command("generate", _generate, "Make more training pairs from pairs, by rule.")
-    _data(sub)
-    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl.gz")
-    _making(sub, each=8_000)
-
-    sub = command("init", _init, "Cut a start checkpoint out of a larger BERT checkpoint.")
-    sub.add_argument("--from", dest="source", type=Path, required=True, help="checkpoint folder")
-    sub.add_argument("--layers", required=True, help="layers to keep, such as 0,1,2,3,4,5")
-    sub.add_argument("--labels", default="entailment,neutral,contradiction", help="new head")
-    sub.add_argument(
-        "--exit-layer",
-        type=int,
-        default=0,
-        help="read a second head after so many layers, so that clear pairs may stop there (none)",
-    )
-    sub.add_argument(
-        "--lower-from",
-        type=Path,
-        help="a verifier trained from the same encoder, whose lowest layers to begin with",
-    )
-    sub.add_argument("--lower-layers", type=int, default=0, help="how many of them")
-    sub.add_argument("--out", type=Path, required=True, help="folder to write")
-
-    sub = command("restore", _restore, "A start checkpoint from an exported model, heads included.")
-    sub.add_argument("--model", default=BUNDLED, help="its folder (the bundled one)")
-    sub.add_argument("--out", type=Path, required=True, help="folder to write")
+    _before_training(command)
 
     sub = command("train", _train, "Train, or go on with a run that was stopped.")
     _data(sub)
@@ -270,6 +264,47 @@ def _parser() -> argparse.ArgumentParser:
     _exporting(sub)
     _measuring(sub)
     return parser
+
+
+def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
+    sub = command("generate", _generate, "Make more training pairs from pairs, by rule.")
+    _data(sub)
+    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl.gz")
+    _making(sub, each=8_000)
+
+    sub = command("written", _written, "Write out the pairs that were written for this project.")
+    sub.add_argument("--folder", type=Path, default=FOLDER, help="of text files (the package's)")
+    sub.add_argument(
+        "--aside", action="store_true", help="those of the documents that are never trained on"
+    )
+    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl.gz")
+
+    sub = command("overlap", _overlap, "Count what labelled sets and training pairs share.")
+    _data(sub)
+    sub.add_argument("--grounding", type=Path, action="append", required=True, help="set or folder")
+    sub.add_argument("--words", type=int, default=RUN, help="in a row (%(default)s)")
+
+    sub = command("init", _init, "Cut a start checkpoint out of a larger BERT checkpoint.")
+    sub.add_argument("--from", dest="source", type=Path, required=True, help="checkpoint folder")
+    sub.add_argument("--layers", required=True, help="layers to keep, such as 0,1,2,3,4,5")
+    sub.add_argument("--labels", default="entailment,neutral,contradiction", help="new head")
+    sub.add_argument(
+        "--exit-layer",
+        type=int,
+        default=0,
+        help="read a second head after so many layers, so that clear pairs may stop there (none)",
+    )
+    sub.add_argument(
+        "--lower-from",
+        type=Path,
+        help="a verifier trained from the same encoder, whose lowest layers to begin with",
+    )
+    sub.add_argument("--lower-layers", type=int, default=0, help="how many of them")
+    sub.add_argument("--out", type=Path, required=True, help="folder to write")
+
+    sub = command("restore", _restore, "A start checkpoint from an exported model, heads included.")
+    sub.add_argument("--model", default=BUNDLED, help="its folder (the bundled one)")
+    sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
 
 def _data(sub: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from verifiers.training.recipe import Recipe
 
 LIMITS = """\
-* English only. Trained on encyclopedic prose, captions, talk, contracts and tables; medicine, law
-  and science are outside what it has seen.
+* English only. Trained on encyclopedic prose, captions, talk, contracts and tables; of medicine,
+  science, news and product texts it has seen only what was written for it (see Data).
 * It reads one window of a source at a time, at most {max_length} tokens with the claim. A claim
   that needs two places of a long source is seen as unsupported.
 * No arithmetic, no counting beyond small numbers, little world knowledge. Numbers, dates and units

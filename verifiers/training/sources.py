@@ -58,9 +58,17 @@ GENERATED: Final = Source(
     "gen_*", "made by verifiers.training.generate from the sources above", "as their texts"
 )
 
+WRITTEN: Final = Source(
+    "written_*",
+    "written for this project by a language model (verifiers/training/written)",
+    "Apache-2.0",
+)
+
 
 def source_of(dataset: str) -> Source:
-    """The source of a data set; generated ones share an entry, unknown ones say so."""
+    """The source of a data set; what is made here shares entries, unknown ones say so."""
     if dataset.startswith("gen_"):
         return GENERATED
+    if dataset.startswith("written_"):
+        return WRITTEN
     return SOURCES.get(dataset, Source(dataset, "not a source this project knows", "unknown"))
