@@ -235,8 +235,14 @@ def _parser() -> argparse.ArgumentParser:
     _training(sub)
     sub.add_argument("--held-out", type=Path, help="pairs to evaluate on, never trained on")
 
-    sub = command("average", _average, "Average the weights of several checkpoints of a run.")
-    sub.add_argument("--checkpoint", type=Path, action="append", required=True)
+    sub = command("average", _average, "Average the weights of several checkpoints.")
+    sub.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        required=True,
+        help="of a run, or a folder with model.safetensors; to be repeated",
+    )
     sub.add_argument("--start", type=Path, required=True, help="for config and tokenizer")
     sub.add_argument("--max-length", type=int, default=400, help="longest pair trained on")
     sub.add_argument("--out", type=Path, required=True, help="model folder to write")

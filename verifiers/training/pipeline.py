@@ -181,13 +181,24 @@ def rows_used(pairs: Pairs, recipe: Recipe, steps: int) -> dict[str, int]:
 
 
 def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_length: int) -> None:
-    """The mean of the (running-average) weights of several run checkpoints, as a model folder."""
-    states = [load_checkpoint(path) for path in checkpoints]
-    weights = [{**state.weights, **state.average} for state in states]
+    """The mean of several weights of one shape, as a model folder.
+
+    Of a run's checkpoint the running average counts. A folder counts with its
+    ``model.safetensors``: the mean of a start checkpoint and of what was trained from it keeps more
+    of what the first knew (Wortsman et al. 2022, arXiv:2109.01903).
+    """
+    weights = [_weights(path) for path in checkpoints]
     stack = require("torch").stack
     mean = {name: stack([w[name] for w in weights]).mean(0) for name in weights[0]}
     config = {**read_json(start / "config.json"), "max_length": max_length, "dtype": "float32"}
     models.save(mean, config, start / "tokenizer.json", target)
+
+
+def _weights(path: Path) -> Mapping[str, Any]:
+    if path.is_dir():
+        return models.load(path).state_dict()
+    state = load_checkpoint(path)
+    return {**state.weights, **state.average}
 
 
 def export_calibrated(

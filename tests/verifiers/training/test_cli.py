@@ -192,6 +192,13 @@ def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     mean = sum(load_checkpoint(path).average[name].numpy() for path in kept) / 2
     assert load_file(out / "model.safetensors")[name] == pytest.approx(mean, abs=1e-7)
 
+    # Folders have a place in the mean, too.
+    parts = ["--checkpoint", str(out), "--checkpoint", str(run / "model")]
+    both = tmp_path / "both"
+    assert main(["average", *parts, "--start", str(tiny_start), "--out", str(both)]) == 0
+    mean = (mean + load_file(run / "model" / "model.safetensors")[name]) / 2
+    assert load_file(both / "model.safetensors")[name] == pytest.approx(mean, abs=1e-7)
+
 
 @pytest.mark.parametrize(
     "row", [{"source": "a", "label": "supported"}, {"source": ["a"], "claim": "b", "label": "x"}, 5]
