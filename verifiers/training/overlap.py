@@ -42,8 +42,14 @@ def overlap(
         size: Words in a run.
 
     Yields:
-        ``set``, ``rows``, ``claims`` and ``sources``: how many of the rows' texts share one.
+        ``set``, ``rows`` (those that have a source), ``claims`` and ``sources``: how many of the
+        rows' texts share one.
+
+    Raises:
+        ValueError: At a size below 1, or a line that does not fit.
     """
+    if size < 1:
+        raise ValueError(f"a run has one word at least, not {size}")
     sizes, owners = _owners(sets, size)
     found: set[_Text] = set()
     for pair in (row for path in data for row in read_rows(path)):

@@ -188,6 +188,14 @@ def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_lengt
     of what the first knew (Wortsman et al. 2022, arXiv:2109.01903).
     """
     weights = [_weights(path) for path in checkpoints]
+    for path, found in zip(checkpoints, weights, strict=True):
+        for name in sorted(weights[0].keys() | found.keys()):
+            if not (
+                name in weights[0] and name in found and found[name].shape == weights[0][name].shape
+            ):
+                raise ValueError(
+                    f"{path} does not fit {checkpoints[0]}: {name}. Nothing was written."
+                )
     stack = require("torch").stack
     mean = {name: stack([w[name] for w in weights]).mean(0) for name in weights[0]}
     config = {**read_json(start / "config.json"), "max_length": max_length, "dtype": "float32"}
@@ -195,8 +203,9 @@ def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_lengt
 
 
 def _weights(path: Path) -> Mapping[str, Any]:
-    if path.is_dir():
-        return models.load(path).state_dict()
+    if path.is_dir():  # as it is: a network built from it would get fresh heads where it has none
+        stored = require("safetensors.torch").load_file(str(path / "model.safetensors"))
+        return {name: value.float() for name, value in stored.items()}
     state = load_checkpoint(path)
     return {**state.weights, **state.average}
 

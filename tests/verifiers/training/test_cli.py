@@ -172,9 +172,9 @@ def test_init_refuses_layers_that_do_not_fit(tiny_start, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
-def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
+def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path, capsys):
     """The averaged model has the mean of the checkpoints' averages."""
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load_file, save_file
 
     from verifiers.training.checkpoint import load_checkpoint
 
@@ -198,6 +198,14 @@ def test_average_is_the_mean(tiny_start, toy_data, recipe, tmp_path):
     assert main(["average", *parts, "--start", str(tiny_start), "--out", str(both)]) == 0
     mean = (mean + load_file(run / "model" / "model.safetensors")[name]) / 2
     assert load_file(both / "model.safetensors")[name] == pytest.approx(mean, abs=1e-7)
+
+    # A head that one of them lacks is no head of the mean.
+    weights = load_file(out / "model.safetensors")
+    del weights[name]
+    save_file(weights, out / "model.safetensors")
+    assert main(["average", *parts, "--start", str(tiny_start), "--out", str(tmp_path / "x")]) == 2
+    assert f"does not fit {out}: {name}" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

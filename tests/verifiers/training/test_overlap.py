@@ -54,3 +54,11 @@ def test_the_command_prints_a_line_a_set(files, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "3 words in a row:"
     assert out.splitlines()[-1].split() == ["boats", "1", "0", "1"]
+
+
+def test_no_run_without_words(files, capsys):
+    """Which would be in every text."""
+    data, labelled = files([("A.", "B.")], [("x", "y")])
+    command = ["overlap", "--data", str(data), "--grounding", str(labelled), "--words", "0"]
+    assert main(command) == 2
+    assert "one word at least" in capsys.readouterr().err
