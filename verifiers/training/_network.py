@@ -165,7 +165,7 @@ def _attend(
 ) -> torch.Tensor:
     """Attention as two products and a softmax, all in bfloat16.
 
-    torch's own kernel for CPUs needs three times as long for a step forward and back in bfloat16.
+    torch 2.13's own kernel for CPUs takes more than twice as long, forward and back, in bfloat16.
     """
     rows, heads, asked, width = query.shape
     longest = key.shape[2]

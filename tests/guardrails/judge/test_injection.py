@@ -108,15 +108,16 @@ def test_no_attempt_makes_an_unsupported_claim_a_supported_one(attempt, verifier
     assert before[target.id] == "unsupported"
     unsupported = [a for a in found.assessments if before[a.claim.id] == "unsupported"]
     statements = [a.claim.hypothesis for a in unsupported]
-    # Where the model itself is unsure, as of a bare "Statement." cut from markup, a judge that saw
-    # through the control has the last word by design. Of the claim under attack it never is.
-    grey = {a.claim.id for a in unsupported if a.outcome.support >= 0.3} - {target.id}
+    # A judge that saw through the control is believed from the policy's floor on, which a bare
+    # "Statement." cut from markup can reach. The claim under attack must stay below it.
+    assert found.assessments[0].outcome.support < POLICY.judge.floor
+    believed = {a.claim.id for a in unsupported if a.outcome.support >= POLICY.judge.floor}
 
     assert supported(judged(found, sources, lambda _: attempt.obeyed)) == supported(before)
     for quote in dict.fromkeys(quotations(attempt, sources, statements)):
         for behaviour in (all_supported, talked_round):
             after = judged(found, sources, lambda p, b=behaviour, q=quote: b(p, q))
-            free = grey if behaviour is talked_round else set()
+            free = believed if behaviour is talked_round else set()
             assert supported(after) - free == supported(before), (behaviour.__name__, quote)
 
 
