@@ -389,10 +389,11 @@ def _partial(coverage: Coverage) -> str:
 def _against(score: float, threshold: float, *, reached: bool) -> str:
     # Two decimals unless they would hide which side of the threshold the score is on.
     sign = ">=" if reached else "<"
-    short, limit = f"{score:.2f}", f"{threshold:.2f}"
-    if short == limit and score != threshold:
-        short, limit = repr(score), repr(threshold)
-    return f"{short} {sign} {limit}"
+    for decimals in range(2, 17):
+        short, limit = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
+        if short != limit or score == threshold:
+            return f"{short} {sign} {limit}"
+    return f"{score!r} {sign} {threshold!r}"
 
 
 def _sentence(reason: str) -> str:

@@ -94,12 +94,19 @@ def test_neither_is_unsupported() -> None:
     assert found.reason == "No passage read supports it (best 0.59 < 0.60)."
 
 
+def test_a_reason_shows_no_more_decimals_than_tell_the_side() -> None:
+    """Near a threshold one or two more than usual, not sixteen."""
+    found = judge(scored(0.1, 0.6043711365294312), AT)
+    assert isinstance(found, Contradicted)
+    assert found.reason == "A passage contradicts it (0.604 >= 0.600)."
+
+
 def test_thresholds_are_exact_and_shown_so() -> None:
     """The nearest number below a threshold does not reach it, and the reason does not hide it."""
     below = math.nextafter(0.6, 0)
     found = judge(scored(below, below), AT)
     assert isinstance(found, Unsupported)
-    assert found.reason == f"No passage read supports it (best {below!r} < 0.6)."
+    assert found.reason == f"No passage read supports it (best {below!r} < {0.6:.16f})."
 
 
 def test_a_value_that_differs_overturns_support() -> None:
