@@ -388,12 +388,10 @@ def _partial(coverage: Coverage) -> str:
 
 def _against(score: float, threshold: float, *, reached: bool) -> str:
     # Two decimals unless they would hide which side of the threshold the score is on.
-    sign = ">=" if reached else "<"
-    for decimals in range(2, 17):
-        short, limit = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if short != limit or score == threshold:
-            return f"{short} {sign} {limit}"
-    return f"{score!r} {sign} {threshold!r}"
+    decimals = 2
+    while score != threshold and f"{score:.{decimals}f}" == f"{threshold:.{decimals}f}":
+        decimals += 1
+    return f"{score:.{decimals}f} {'>=' if reached else '<'} {threshold:.{decimals}f}"
 
 
 def _sentence(reason: str) -> str:
