@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from verifiers.claims import Extractor, make_extractor
@@ -203,6 +203,8 @@ def test_claims_before_a_boundary_are_those_of_the_whole_answer(text: str) -> No
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANSWERS, st.sampled_from(["none", "unknown", "known"]))
+@example("The fee is $30. [1, 2]&#x2e; :\n", "none")  # what a marker leaves ends with the entity
+@example("The fee is $30. [1]\U000e0041 :\n", "none")  # or with a letter in disguise
 def test_no_text_moves_what_was_given(rules: Extractor, text: str, mode: str) -> None:
     """The same for arbitrary markup, whether or not the sources are known."""
     sources = () if mode == "none" else SOURCES

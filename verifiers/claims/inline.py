@@ -280,6 +280,7 @@ class _Reader:
                 self.parts.append(letter)
                 self.origin.append(at)
                 self.last = letter
+                self.dropped = False
 
     def _star(self, match: re.Match[str]) -> None:
         """A run of stars: stress, or a character that is meant ("2*3", "select *", "$30*")."""
@@ -318,6 +319,7 @@ class _Reader:
                 self.wide[len(self.origin)] = match.end()
                 self.origin.append(match.start())
             self.last = decoded[-1]
+            self.dropped = False
 
     def view(self) -> View:
         text = _unmasked("".join(self.parts))
