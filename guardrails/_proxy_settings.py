@@ -76,6 +76,12 @@ class ProxySettings(Section):
     shutdown: _Seconds = 30.0
     log: Literal["json", "text"] = "json"
 
+    @field_validator("auth", mode="before")
+    @classmethod
+    def _word(cls, value: object) -> object:
+        """``off`` as it is written: YAML 1.1 reads the bare word as false."""
+        return "off" if value is False else value
+
     @field_validator("admin_key")
     @classmethod
     def _long(cls, value: SecretStr | None) -> SecretStr | None:

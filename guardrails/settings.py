@@ -194,7 +194,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(
             f"The settings file {path} cannot be read ({type(error).__name__}); "
             "nothing was loaded.",
-            hint="It must be UTF-8 text this user may read.",
+            hint="There is no such file: correct the path."
+            if isinstance(error, FileNotFoundError)
+            else "It must be UTF-8 text this user may read.",
         ) from error
     except ValueError as error:  # TOML
         raise _no_syntax(path, str(error)) from error

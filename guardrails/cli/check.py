@@ -151,7 +151,7 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="bundled, the folder of a model, or a Hugging Face id."),
+        typer.Option("--model", "-m", help="bundled, a preset, the folder of a model, or a Hugging Face id."),
     ] = None,
     encoding: Annotated[
         str | None,

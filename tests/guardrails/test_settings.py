@@ -6,7 +6,7 @@ import pytest
 
 from guardrails.build import model_spec, spill_path
 from guardrails.errors import ConfigInvalid
-from guardrails.settings import Settings, _Reader, load_settings
+from guardrails.settings import Settings, _Reader, load_settings, read_table
 
 
 def load(tmp_path, text=None, name="groundrail.yaml", **variables):
@@ -157,3 +157,18 @@ def test_every_model_setting_reaches_the_model():
 def test_there_is_always_a_spill_file(url, end):
     """Also where the store has none of its own."""
     assert spill_path(Settings(), url).as_posix().endswith(end)
+
+
+@pytest.mark.parametrize("word", ["off", '"off"'])
+def test_off_is_the_word_that_it_looks_like(tmp_path, word):
+    """YAML 1.1 reads a bare ``off`` as false; the docs and the error's own hint write it so."""
+    assert load(tmp_path, f"proxy:\n  auth: {word}\n").proxy.auth == "off"
+    with pytest.raises(ConfigInvalid, match=r"proxy\.auth"):
+        load(tmp_path, "proxy:\n  auth: on\n")
+
+
+def test_a_model_list_that_is_not_there_is_said_to_be_missing(tmp_path):
+    """Its encoding is not at fault."""
+    with pytest.raises(ConfigInvalid) as caught:
+        read_table(tmp_path / "models.yaml")
+    assert "no such file" in caught.value.hint

@@ -23,6 +23,7 @@ from verifiers.bench.metrics import (
     share_text,
     span_counts,
     span_f1,
+    steady_threshold,
     wilson,
 )
 from verifiers.types import Span
@@ -105,6 +106,35 @@ def test_a_weight_is_worth_as_many_items(data, weights) -> None:
     times = np.array(weights[: len(scores)])
     weighted = best_threshold(scores, labels, times.astype(float))
     assert weighted == best_threshold(np.repeat(scores, times), np.repeat(labels, times))
+
+
+@given(SCORED, st.randoms(use_true_random=False))
+def test_a_steady_threshold_does_not_depend_on_the_order(data, shuffle) -> None:
+    """The same items, told in another order, give the same one, between the scores there are."""
+    scores, labels = data
+    groups = ["even" if i % 2 == 0 else "odd" for i in range(len(scores))]
+    order = list(range(len(scores)))
+    shuffle.shuffle(order)
+    found = steady_threshold(scores, labels, groups)
+    assert found == steady_threshold(scores[order], labels[order], [groups[i] for i in order])
+    if labels.any() and not labels.all():
+        assert scores.min() <= found <= np.nextafter(scores.max(), 2)
+
+
+def test_a_steady_threshold_wavers_less_than_a_single_best_one() -> None:
+    """Over samples of one population, whose two classes overlap, and it decides no worse."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(20_000) % 2 == 0
+    scores = np.clip(rng.normal(np.where(labels, 0.6, 0.4), 0.2), 0, 1)
+    single, steady = [], []
+    for _ in range(30):
+        drawn = rng.choice(20_000, 200, replace=False)
+        own, truth = scores[drawn], labels[drawn]
+        single.append(best_threshold(own, truth))
+        steady.append(steady_threshold(own, truth, ["one"] * 200))
+    assert np.std(steady) < 0.75 * np.std(single)
+    reached = [np.mean([balanced_accuracy(scores, labels, t) for t in s]) for s in (single, steady)]
+    assert reached[1] > reached[0]
 
 
 def test_an_equal_say_makes_a_small_set_as_heavy_as_a_large_one() -> None:

@@ -96,10 +96,10 @@ def test_thresholds_give_every_data_set_its_say() -> None:
         for i, (name, _, label) in enumerate(kinds)
     ]
     results = [result_of(item, kinds[i][1]) for i, item in enumerate(items)]
-    assert choose_threshold(items, results, rule="pooled") == pytest.approx(0.25)
+    assert choose_threshold(items, results, rule="pooled") == pytest.approx(0.25, abs=0.005)
     kinds[45:90] = [("large", 0.38, True)] * 45
     results = [result_of(item, kinds[i][1]) for i, item in enumerate(items)]
-    assert choose_threshold(items, results, rule="equal") == pytest.approx(0.365)
+    assert choose_threshold(items, results, rule="equal") == pytest.approx(0.365, abs=0.005)
 
 
 def test_the_mean_over_sets_is_as_sure_as_its_sets_together() -> None:

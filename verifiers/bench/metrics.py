@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 
+# Of a threshold: more hardly move its mean.
+_RESAMPLES = 200
+
+
 def balanced_accuracy(scores: Floats, labels: Bools, threshold: float) -> float:
     """Mean of the recall of both classes when ``score >= threshold`` reads as supported.
 
@@ -62,6 +66,36 @@ def best_threshold(scores: Floats, labels: Bools, weights: Floats | None = None)
     value = np.where(possible, value, -1.0)
     # Sums of weights differ in their last digits where they should not.
     return float(cuts[int(np.argmax(value >= value.max() - 1e-12))])
+
+
+def steady_threshold(
+    scores: Floats, labels: Bools, groups: Sequence[str], weights: Floats | None = None
+) -> float:
+    """The mean of the best thresholds of resamples: what a single best one wavers around.
+
+    Balanced accuracy is nearly flat around its best, so that a few items move
+    :func:`best_threshold` far. Averaging over resamples steadies what jumps (bagging, Breiman
+    1996). Each group keeps its size in every resample, and in it both classes; the same items
+    always give the same threshold, in whatever order they come.
+
+    Args:
+        scores: Float ``[items]``.
+        labels: Bool ``[items]``.
+        groups: The data set of each item.
+        weights: As in :func:`best_threshold`.
+    """
+    names = np.asarray(groups)
+    order = np.lexsort((scores, labels, names))
+    scores, labels, names = scores[order], labels[order], names[order]
+    weights = np.ones(len(scores)) if weights is None else weights[order]
+    new = (names[1:] != names[:-1]) | (labels[1:] != labels[:-1])
+    strata = np.split(np.arange(len(scores)), np.flatnonzero(new) + 1)
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(_RESAMPLES):
+        drawn = np.concatenate([own[rng.integers(0, len(own), len(own))] for own in strata])
+        found.append(best_threshold(scores[drawn], labels[drawn], weights[drawn]))
+    return float(np.mean(found))
 
 
 def equal_say(groups: Sequence[str], labels: Bools) -> Floats:

@@ -17,6 +17,7 @@ from verifiers.bench.metrics import (
     f1_unsupported,
     span_counts,
     span_f1,
+    steady_threshold,
 )
 from verifiers.bench.resample import (
     Interval,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from verifiers.bench.systems import Result
 
 ThresholdRule = Literal["equal", "pooled"]
+
+# Below every threshold, and 0 is one: what could not be looked at is never called supported.
+BELOW = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,9 @@ def measure(
         threshold: From which score an item reads as supported.
         counts: The resamples of this set, the same for all systems.
     """
-    scores, labels = arrays(items, results)
-    at = best_threshold(scores, labels)
+    probabilities, labels = arrays(items, results)
+    scores, _ = arrays(items, results, failed=BELOW)
+    at = _best_at(scores, labels)
     drawn = balanced_accuracy_drawn(counts, scores, labels, threshold)
     areas, bests = ranked_drawn(counts, scores, labels)
     kinds = {item.granularity for item in items}
@@ -135,7 +140,8 @@ def measure(
             f1_unsupported(scores, labels, threshold), f1_drawn(counts, scores, labels, threshold)
         ),
         calibration_error=centred_interval(
-            calibration_error(scores, labels), calibration_error_drawn(counts, scores, labels)
+            calibration_error(probabilities, labels),
+            calibration_error_drawn(counts, probabilities, labels),
         ),
         span_f1=_span_f1(items, results, threshold, counts),
         pairs=float(np.mean([result.pairs for result in results])),
@@ -148,16 +154,34 @@ def measure(
     return Measured(figures, drawn, areas)
 
 
-def arrays(items: Sequence[Item], results: Sequence[Result]) -> tuple[Floats, Bools]:
-    """Scores and labels side by side; an item that could not be looked at scores 0."""
-    scores = np.asarray([0.0 if r.score is None else r.score for r in results], dtype=np.float64)
+def arrays(
+    items: Sequence[Item], results: Sequence[Result], *, failed: float = 0.0
+) -> tuple[Floats, Bools]:
+    """Scores and labels side by side.
+
+    Args:
+        items: The set.
+        results: One an item, in order.
+        failed: The score of an item that could not be looked at: 0 where scores are read as
+            probabilities, ``BELOW`` where they are compared with a threshold.
+    """
+    scores = np.asarray([failed if r.score is None else r.score for r in results], dtype=np.float64)
     return scores, np.asarray([item.supported for item in items], dtype=np.bool_)
+
+
+def _best_at(scores: Floats, labels: Bools) -> float:
+    """The best threshold of those there can be, from 0: failed items stay below it."""
+    at = best_threshold(scores, labels)
+    if at <= BELOW:
+        # Calling all supported would do, but failed items are not: calling none so does as well.
+        at = float(np.nextafter(scores.max(), 2))
+    return max(at, 0.0)
 
 
 def choose_threshold(
     items: Sequence[Item], results: Sequence[Result], *, rule: ThresholdRule
 ) -> float:
-    """The threshold of best balanced accuracy on items set apart for that.
+    """The threshold of best balanced accuracy on items set apart for that, steadied by resampling.
 
     Args:
         items: Those.
@@ -166,9 +190,9 @@ def choose_threshold(
             ``pooled`` counts items, so that the largest set decides.
     """
     scores, labels = arrays(items, results)
-    if rule == "pooled":
-        return best_threshold(scores, labels)
-    return best_threshold(scores, labels, equal_say([item.dataset for item in items], labels))
+    sets = [item.dataset for item in items]
+    weights = equal_say(sets, labels) if rule == "equal" else None
+    return steady_threshold(scores, labels, sets, weights)
 
 
 def _span_f1(
@@ -275,7 +299,7 @@ def groups(
     """Which sets to take means over: the groups asked for, and the sets of one granularity.
 
     Raises:
-        ValueError: If a group names a set that was not measured.
+        ValueError: If a group names a set that was not measured, or one set twice.
     """
     kinds: dict[str, str] = {row.dataset: row.granularity for row in figures}
     found: dict[str, tuple[str, ...]] = {}
@@ -286,6 +310,8 @@ def groups(
                 f"the group {name} names {', '.join(unknown) or 'no set'}; "
                 f"measured are {', '.join(kinds)}"
             )
+        if len(set(sets)) < len(sets):
+            raise ValueError(f"the group {name} names a set twice; it would count twice")
         found[name] = tuple(sets)
     for kind, label in (
         ("claim", "claims"),

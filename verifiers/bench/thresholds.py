@@ -5,7 +5,8 @@
 Takes a labelled file whose lines name their data set, leaves out each set in turn, chooses the
 threshold on the others by either rule of :func:`verifiers.bench.suite.choose_threshold`, and
 measures the balanced accuracy on the set left out. What a rule loses against the set's own best
-threshold is what it costs not to know the data.
+threshold is what it costs not to know the data. A third column has the single best threshold under
+an equal say, without the resampling that steadies the other two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import numpy as np
 
 from verifiers.bench.items import by_dataset, read_items
-from verifiers.bench.metrics import balanced_accuracy, best_threshold
+from verifiers.bench.metrics import balanced_accuracy, best_threshold, equal_say
 from verifiers.bench.suite import ThresholdRule, arrays, choose_threshold
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class LeftOut(NamedTuple):
         best: Its balanced accuracy at its own best threshold.
         reached: By rule, at the threshold chosen on the others.
         thresholds: Those.
+        single: Its balanced accuracy at the single best threshold of the others, under an equal
+            say.
+        single_at: That threshold.
     """
 
     dataset: str
@@ -47,6 +51,8 @@ class LeftOut(NamedTuple):
     best: float
     reached: dict[ThresholdRule, float]
     thresholds: dict[ThresholdRule, float]
+    single: float
+    single_at: float
 
 
 def leave_one_out(items: Sequence[Item], results: Sequence[Result]) -> list[LeftOut]:
@@ -58,10 +64,9 @@ def leave_one_out(items: Sequence[Item], results: Sequence[Result]) -> list[Left
         scores, labels = arrays(own, [known[item.digest] for item in own])
         if not others or labels.all() or not labels.any():
             continue
-        thresholds = {
-            rule: choose_threshold(others, [known[item.digest] for item in others], rule=rule)
-            for rule in RULES
-        }
+        theirs = [known[item.digest] for item in others]
+        thresholds = {rule: choose_threshold(others, theirs, rule=rule) for rule in RULES}
+        single = _single(others, theirs)
         found.append(
             LeftOut(
                 name,
@@ -69,22 +74,32 @@ def leave_one_out(items: Sequence[Item], results: Sequence[Result]) -> list[Left
                 balanced_accuracy(scores, labels, best_threshold(scores, labels)),
                 {rule: balanced_accuracy(scores, labels, at) for rule, at in thresholds.items()},
                 thresholds,
+                balanced_accuracy(scores, labels, single),
+                single,
             )
         )
     return found
 
 
+def _single(items: Sequence[Item], results: Sequence[Result]) -> float:
+    """The best threshold under an equal say, as it falls out of these very items."""
+    scores, labels = arrays(items, results)
+    return best_threshold(scores, labels, equal_say([item.dataset for item in items], labels))
+
+
 def table(rows: Sequence[LeftOut]) -> str:
     """As Markdown, with the mean over the sets."""
     lines = [
-        f"| left out | items | own best | {' | '.join(RULES)} |",
-        f"| --- | ---: | ---: | {' | '.join('---:' for _ in RULES)} |",
+        f"| left out | items | own best | {' | '.join(RULES)} | equal, not steadied |",
+        f"| --- | ---: | ---: | {' | '.join('---:' for _ in RULES)} | ---: |",
     ]
     for row in rows:
         cells = [f"{row.reached[rule]:.3f} (at {row.thresholds[rule]:.2f})" for rule in RULES]
+        cells.append(f"{row.single:.3f} (at {row.single_at:.2f})")
         lines.append(f"| {row.dataset} | {row.items} | {row.best:.3f} | {' | '.join(cells)} |")
     best = np.mean([row.best for row in rows])
     means = [f"{np.mean([row.reached[rule] for row in rows]):.3f}" for rule in RULES]
+    means.append(f"{np.mean([row.single for row in rows]):.3f}")
     lines.append(f"| **mean** | | {best:.3f} | {' | '.join(means)} |")
     return "\n".join(lines)
 

@@ -57,7 +57,7 @@ class Recipe:
             Everything before is the stable part: from a checkpoint of it a later run can go on
             as if the decay had never been.
         decay_tokens: How long the fall to zero lasts.
-        freeze_words: Keep the word embeddings as they are. They are half of all parameters and
+        freeze_words: Keep the word embeddings as they are. They are half of the parameters of six layers and
             take a sixth of the time.
         freeze_layers: Keep the embeddings and so many of the lowest layers as they are. No gradient
             has to reach them, which saves a sixth of the time for three of twelve.
