@@ -21,7 +21,7 @@ from guardrails.cli.bench_args import (
 from guardrails.cli.shared import wants_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -210,14 +210,17 @@ def bench(  # noqa: PLR0917 - the options of a command
         seed=seed,
         language=language,
     )
-    _check_outputs(html, markdown, diagram)
-    columns = pairs_of(column, "--column", "OURS=YOURS")
+    inputs = files if threshold_from is None else [*files, threshold_from]
+    _check_outputs(inputs, html, markdown, diagram)
+    columns, labels = pairs_of(column, "--column", "OURS=YOURS"), labels_of(label)
     met: set[str] = set()
+    met_labels: set[str] = set()
     read = partial(
         read_items,
         columns=columns,
         met=met,
-        labels=labels_of(label),
+        labels=labels,
+        met_labels=met_labels,
         granularity=granularity.value,
         seed=seed,
     )
@@ -242,9 +245,7 @@ def bench(  # noqa: PLR0917 - the options of a command
                 f"{name} has one label only; a threshold is chosen between two",
                 param_hint="--threshold-from",
             )
-    for ours, theirs in columns.items():
-        if ours not in met:
-            raise typer.BadParameter(f"no line has {theirs!r} for {ours}", param_hint="--column")
+    _check_met(columns, met, labels, met_labels)
     _check_writable(cache, html, markdown, diagram)
     report, drawn = run_bench(
         asked, sets, held_out, command_line(sys.argv[1:]), plots=html is not None
@@ -277,15 +278,47 @@ def _specs(
     return found, {one.model: known[one.model] for one in found if one.model is not None}
 
 
-def _check_outputs(html: Path | None, markdown: Path | None, diagram: Path | None) -> None:
-    """Nobody should wait for an hour to hear that a folder is not there."""
+def _check_met(
+    columns: Mapping[str, str], met: set[str], labels: Iterable[str], met_labels: set[str]
+) -> None:
+    """A name that no line of any file has is a slip, and would otherwise be silently nothing."""
+    from verifiers.bench.items import label_key
+
+    for ours, theirs in columns.items():
+        if ours not in met:
+            raise typer.BadParameter(f"no line has {theirs!r} for {ours}", param_hint="--column")
+    for theirs in labels:
+        if label_key(theirs) not in met_labels:
+            raise typer.BadParameter(f"no line has the label {theirs!r}", param_hint="--label")
+
+
+def _check_outputs(
+    inputs: Sequence[Path], html: Path | None, markdown: Path | None, diagram: Path | None
+) -> None:
+    """Nobody should wait an hour to hear that a folder is not there, or lose a labelled file."""
     from verifiers.bench.markdown import place
 
+    taken = list(inputs)
     for out in (html, markdown, diagram):
-        if out is not None and not out.absolute().parent.is_dir():
+        if out is None:
+            continue
+        if not out.absolute().parent.is_dir():
             raise typer.BadParameter(f"there is no folder {out.parent} for {out.name}")
+        if any(_same(out, other) for other in taken):
+            raise typer.BadParameter(
+                f"{out} is read, or written, by this command already; name another file for it"
+            )
+        taken.append(out)
     if markdown is not None:
         place(markdown)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, whether or not it is there yet."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.resolve() == other.resolve()
 
 
 def _check_writable(cache: Path, *outs: Path | None) -> None:

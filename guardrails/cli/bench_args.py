@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from guardrails.cli.shared import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,13 +22,15 @@ def pairs_of(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
     """``A=B`` texts as a mapping.
 
     Raises:
-        BadParameter: If one is something else, or two speak of the same thing.
+        BadParameter: If one is something else or no text, or two speak of the same thing.
     """
     found: dict[str, str] = {}
     for text in texts:
         left, equals, right = text.partition("=")
         if not equals or not left.strip() or not right.strip():
             raise typer.BadParameter(f"{text!r} is not {form}", param_hint=option)
+        if escaped(text) != text:
+            raise typer.BadParameter(f"{text!r} is not valid UTF-8", param_hint=option)
         if left.strip() in found:
             raise typer.BadParameter(f"{left.strip()!r} is given twice", param_hint=option)
         found[left.strip()] = right.strip()
@@ -45,11 +49,21 @@ def labels_of(texts: Sequence[str]) -> dict[str, bool]:
 
 
 def groups_of(texts: Sequence[str]) -> dict[str, list[str]]:
-    """``--group``: named lists of sets."""
-    return {
-        name: [one.strip() for one in sets.split(",") if one.strip()]
-        for name, sets in pairs_of(texts, "--group", "NAME=SET,SET...").items()
-    }
+    """``--group``: named lists of sets.
+
+    Raises:
+        BadParameter: If one is something else, or names a set twice.
+    """
+    found: dict[str, list[str]] = {}
+    for name, sets in pairs_of(texts, "--group", "NAME=SET,SET...").items():
+        found[name] = [one.strip() for one in sets.split(",") if one.strip()]
+        for one in found[name]:
+            if found[name].count(one) > 1:
+                raise typer.BadParameter(
+                    f"{name} names {one!r} twice; it would count twice in the mean",
+                    param_hint="--group",
+                )
+    return found
 
 
 def thresholds_of(texts: Sequence[str], systems: Sequence[str]) -> dict[str, float]:
@@ -80,15 +94,15 @@ def command_line(arguments: Sequence[str]) -> str:
 
     Where things lie on one machine says nothing to a reader elsewhere.
     """
-    shown: list[str] = []
+    parts: list[str] = []
     for folder, run in groupby(arguments, _folder):
         own = list(run)
         kinds = {"".join(Path(one).suffixes) for one in own}
         if folder is not None and len(own) > _LISTED and len(kinds) == 1:
-            shown.append(f"{folder.name}/*{kinds.pop()}")
+            parts.append(f"{folder.name}/*{kinds.pop()}")
         else:
-            shown += [shlex.quote(_shortened(one)) for one in own]
-    return "groundrail " + " ".join(shown)
+            parts += [shlex.quote(_shortened(one)) for one in own]
+    return "groundrail " + escaped(" ".join(parts))
 
 
 def _folder(argument: str) -> Path | None:

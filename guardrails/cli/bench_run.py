@@ -18,10 +18,11 @@ from verifiers.bench.plots import draw, reliability_curve, trade_off_curve
 from verifiers.bench.report import Report, figure
 from verifiers.bench.running import run
 from verifiers.bench.scores import FileScores
-from verifiers.bench.suite import arrays, choose_threshold
+from verifiers.bench.suite import BELOW, arrays, choose_threshold
 from verifiers.bench.systems import BareModel, Overlap, Pipeline
 from verifiers.claims import make_extractor
 from verifiers.engine import NLIEngine
+from verifiers.errors import BenchDataInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +102,10 @@ def run_bench(
 
     Returns:
         The report, and the reliability diagram of the held-out items, or else of all sets.
+
+    Raises:
+        BenchDataInvalid: If a threshold cannot be chosen on the held-out items, because none of
+            one label could be looked at.
     """
     from rich.console import Console
 
@@ -108,7 +113,7 @@ def run_bench(
     with ExitStack() as stack:
         made = _make(asked, stack)
         ticker = Ticker(Console(stderr=True), len(made.systems), every)
-        results = _score(asked, made, every, stack.enter_context(ticker))
+        results = _score(asked, made, every, stack.enter_context(ticker), held_out)
     thresholds = dict(asked.thresholds)
     if held_out is not None:
         name, items = held_out
@@ -192,7 +197,13 @@ def _named(model: str) -> str:
     return path.name if path.exists() else model
 
 
-def _score(asked: Asked, made: _Bench, sets: dict[str, list[Item]], ticker: Ticker) -> Results:
+def _score(
+    asked: Asked,
+    made: _Bench,
+    sets: dict[str, list[Item]],
+    ticker: Ticker,
+    held_out: tuple[str, list[Item]] | None,
+) -> Results:
     results: Results = {}
     for system in made.systems:
         ticker.system(system.name)
@@ -206,7 +217,24 @@ def _score(asked: Asked, made: _Bench, sets: dict[str, list[Item]], ticker: Tick
                 alone=made.alone,
                 progress=ticker.reading(name),
             )
+            # Told before the other sets are read, which may take an hour.
+            if held_out is not None and name == held_out[0]:
+                _check_choice(system.name, name, items, results[system.name, name])
     return results
+
+
+def _check_choice(system: str, name: str, items: Sequence[Item], results: Sequence[Result]) -> None:
+    """A threshold lies between the scores of two labels; from those of one it means nothing."""
+    seen = [item for item, r in zip(items, results, strict=True) if r.score is not None]
+    if len({item.supported for item in seen}) > 1:
+        return
+    causes = [result.error for result in results if result.error is not None]
+    why = max(sorted(set(causes)), key=causes.count, default="all have one label")
+    what = f"{'' if seen[0].supported else 'un'}supported items alone" if seen else "no item"
+    raise BenchDataInvalid(
+        f"no threshold can be chosen on {name}: {system} could look at {what} of it ({why}).",
+        hint="Choose it on another file with --threshold-from, or fix it with --threshold.",
+    )
 
 
 def _plots(
@@ -216,6 +244,9 @@ def _plots(
     thresholds: dict[str, float],
 ) -> list[Plot]:
     own = {system: arrays(sets[name], results[system, name]) for system in thresholds}
+    ranked = {
+        system: arrays(sets[name], results[system, name], failed=BELOW) for system in thresholds
+    }
     return [
         draw(
             f"Reliability: {name}",
@@ -225,7 +256,7 @@ def _plots(
         ),
         draw(
             f"Trade-off: {name}",
-            [trade_off_curve(system, *one, thresholds[system]) for system, one in own.items()],
+            [trade_off_curve(system, *one, thresholds[system]) for system, one in ranked.items()],
             x="supported items flagged",
             y="unsupported items caught",
         ),

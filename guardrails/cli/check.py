@@ -14,7 +14,7 @@ import typer
 
 from guardrails.build import build_verifier
 from guardrails.cli.failures import PASSED, REDACTED, REFUSED, REGENERATE, REVIEW
-from guardrails.cli.shared import AsOneJson, Config, wants_json
+from guardrails.cli.shared import AsOneJson, Config, escaped, wants_json
 from guardrails.cli.versions import own_version
 from guardrails.client import Guard
 from guardrails.errors import ConfigInvalid
@@ -151,7 +151,9 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="bundled, a preset, the folder of a model, or a Hugging Face id."),
+        typer.Option(
+            "--model", "-m", help="bundled, a preset, the folder of a model, or a Hugging Face id."
+        ),
     ] = None,
     encoding: Annotated[
         str | None,
@@ -183,6 +185,11 @@ def check(  # noqa: PLR0917 - typer reads a command's options from its parameter
         raise typer.BadParameter("give the answer with --answer FILE or with --text TEXT")
     if not source and not sample:
         raise typer.BadParameter("give something to check against: --source FILE|DIR|GLOB")
+    for option, given in (("--text", text), ("--question", question), ("--route", route)):
+        if given is not None and escaped(given) != given:
+            raise typer.BadParameter(
+                "it is not valid UTF-8; nothing was checked", param_hint=option
+            )
     source, sample = source or [], sample or []
     if [answer, *source, *sample].count("-") > 1:
         raise typer.BadParameter("standard input can be read once: use - for one thing only")

@@ -14,16 +14,38 @@ from verifiers.errors import MissingExtra
 from verifiers.types import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _JSONL_KEYS = ("id", "text", "title", "uri", "timestamp")
+
+
+def check_whole(where: str, texts: Mapping[str, str | None]) -> None:
+    """JSON, PDF and some encodings can hold half a character, which is no text to any tokenizer.
+
+    Args:
+        where: The place that holds them, for the message.
+        texts: By name.
+
+    Raises:
+        SourceUnreadable: If one holds half a character (a lone surrogate).
+    """
+    for key, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            raise SourceUnreadable(
+                f"{where}: {key!r} holds half a character, {error.object[error.start]!a};"
+                " nothing was checked",
+                hint="It was cut in the middle of an emoji or the like; write the file anew.",
+            ) from error
 
 
 def json_lines(path: str, text: str) -> Iterator[Source]:
     """One source a line; blank lines are allowed, anything else wrong is an error.
 
     Raises:
-        SourceUnreadable: A line is not an object with text, or the file holds none.
+        SourceUnreadable: A line is not an object with text, holds half a character, or the file
+            holds none.
     """
     name = Path(path).as_posix()
     found = False
@@ -47,6 +69,8 @@ def _json_source(path: str, number: int, line: str) -> Source:
         row: Any = json.loads(line)
     except ValueError as error:
         raise refuse("not valid JSON") from error
+    except RecursionError as error:
+        raise refuse("nested too deeply to be read") from error
     if not isinstance(row, dict):
         raise refuse("not an object")
     if unknown := sorted(set(row) - set(_JSONL_KEYS)):
@@ -59,8 +83,11 @@ def _json_source(path: str, number: int, line: str) -> Source:
         timestamp = datetime.fromisoformat(row["timestamp"]) if row.get("timestamp") else None
     except ValueError as error:
         raise refuse("'timestamp' is not an ISO 8601 date") from error
+    name = row.get("id") or f"{path}:{number}"
+    texts = {key: row.get(key) for key in ("text", "title", "uri")}
+    check_whole(f"{path!r}, line {number}", {"id": name, **texts})
     return Source(
-        id=row.get("id") or f"{path}:{number}",
+        id=name,
         text=row["text"],
         title=row.get("title"),
         uri=row.get("uri"),

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from guardrails.cli.formats import json_lines, pdf_text
+from guardrails.cli.formats import check_whole, json_lines, pdf_text
 from guardrails.cli.markup import declared_charset, html_text
+from guardrails.cli.shared import escaped
 from guardrails.errors import SourceUnreadable
 from verifiers.types import Source
 
@@ -75,7 +76,8 @@ def read_answer(spec: str, *, encoding: str | None = None, stdin: BinaryIO | Non
     An empty answer is an answer: it gives an empty string.
 
     Raises:
-        SourceUnreadable: It is not there, not readable, not text, or too large.
+        SourceUnreadable: It is not there, not readable, not text, or too large. More than the limit
+            is never read, also of a device or a pipe that does not end.
         MissingExtra: It is a PDF and no reader for it is installed.
     """
     if encoding is not None:
@@ -103,7 +105,8 @@ def read_sources(
 
     Raises:
         SourceUnreadable: Something named is missing, empty, unreadable, binary, undecodable or too
-            large, or a folder or pattern holds nothing to read. Nothing is checked then.
+            large, its name is no text, or a folder or pattern holds nothing to read. Nothing is
+            checked then.
         MissingExtra: A PDF is among them and no reader for it is installed.
     """
     if encoding is not None:
@@ -124,7 +127,7 @@ def read_sources(
             try:
                 found = list(_sources_of(path, _load(path), encoding, chosen=chosen))
             except _NotText as reason:
-                passed.append(Passed(path, str(reason)))
+                passed.append(Passed(escaped(path), str(reason)))
                 continue
             seen.add(real)
             read += 1
@@ -171,7 +174,10 @@ def _walk(folder: Path, passed: list[Passed]) -> Iterator[str]:
 
     for place, folders, files in os.walk(folder, onerror=refuse):
         hidden = [name for name in (*folders, *files) if name.startswith(".")]
-        passed.extend(Passed(os.path.join(place, name), "hidden") for name in sorted(hidden))  # noqa: PTH118
+        passed.extend(
+            Passed(escaped(os.path.join(place, name)), "hidden")  # noqa: PTH118
+            for name in sorted(hidden)
+        )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith("."):
@@ -180,7 +186,7 @@ def _walk(folder: Path, passed: list[Passed]) -> Iterator[str]:
             if path.is_file():
                 yield str(path)
             else:
-                passed.append(Passed(str(path), "not a regular file"))
+                passed.append(Passed(escaped(str(path)), "not a regular file"))
 
 
 def _bytes_of(spec: str, stdin: BinaryIO | None) -> tuple[str, bytes]:
@@ -188,7 +194,7 @@ def _bytes_of(spec: str, stdin: BinaryIO | None) -> tuple[str, bytes]:
         return spec, _load(spec)
     data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise _too_large("standard input", len(data))
+        raise _too_large("standard input")
     return "stdin", data
 
 
@@ -199,17 +205,19 @@ def _load(path: str) -> bytes:
                 f"{path!r} is a folder, not a file; nothing was checked",
                 hint="Name a file here; folders can be given with --source.",
             )
-        size = Path(path).stat().st_size
-        if size > MAX_BYTES:
-            raise _too_large(repr(path), size)
-        return Path(path).read_bytes()
+        # A device or a pipe says it has no size, and may never end.
+        with Path(path).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from error
+    if len(data) > MAX_BYTES:
+        raise _too_large(repr(path))
+    return data
 
 
-def _too_large(name: str, size: int) -> SourceUnreadable:
+def _too_large(name: str) -> SourceUnreadable:
     return SourceUnreadable(
-        f"{name} is {size:,} bytes or more, over the limit of {MAX_BYTES:,}; nothing was checked",
+        f"{name} is over the limit of {MAX_BYTES:,} bytes; nothing was checked",
         hint="Split it, or give the part that matters.",
     )
 
@@ -237,13 +245,20 @@ def _sources_of(
         raise refuse("empty", "Give a file that holds text.")
     if binary := _binary(data, encoding):
         raise refuse(binary, _BINARY_HINT)
+    name = _shown(path)
+    if escaped(name) != name:
+        raise SourceUnreadable(
+            f"the name of {name!r} is not valid UTF-8; it would be the id of a source, and nothing"
+            " was checked",
+            hint="Rename the file or its folder, or give its text on standard input with -.",
+        )
     if Path(path).suffix.lower() in {".jsonl", ".ndjson"}:
         yield from json_lines(path, _decode(path, data, encoding))
         return
     text, title = _extract(path, data, encoding)
     if not text.strip():
         raise refuse("without any text", "It may be scanned or drawn: run text recognition first.")
-    yield Source(id=_shown(path), text=text, title=title or Path(path).name)
+    yield Source(id=name, text=text, title=title or Path(path).name)
 
 
 def _shown(path: str) -> str:
@@ -270,6 +285,12 @@ def _binary(data: bytes, encoding: str | None) -> str:
 
 def _extract(path: str, data: bytes, encoding: str | None) -> tuple[str, str | None]:
     """The text of one file and its title, if it says one."""
+    text, title = _extracted(path, data, encoding)
+    check_whole(repr(path), {"text": text, "title": title})
+    return text, title
+
+
+def _extracted(path: str, data: bytes, encoding: str | None) -> tuple[str, str | None]:
     if data.startswith(b"%PDF-"):
         return pdf_text(path, data)
     suffix = Path(path).suffix.lower()

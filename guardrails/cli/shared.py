@@ -24,6 +24,14 @@ def wants_json(ctx: typer.Context, *, wanted: bool) -> None:
         state.json = True
 
 
+def escaped(text: str) -> str:
+    """``text`` with what no encoding carries as escapes: half characters, bytes of a file's name.
+
+    Any other text comes back as it is.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def read_small(file: str, most: int) -> bytes:
     """A file's bytes, or standard input's for ``-``; of a larger one than ``most`` one byte more.
 

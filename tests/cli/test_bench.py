@@ -110,6 +110,8 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
     """Exit code 2, and what there is instead."""
     (folder / "mine.md").write_text("a page without a place")
     (folder / "true.jsonl").write_text('{"source": "s", "claim": "c", "label": 1}')
+    (folder / "linked.svg").symlink_to("one.jsonl")
+    before = (folder / "one.jsonl").read_bytes()
     for args, says in (
         (["one.jsonl", "--system", "guess"], "choose one of"),
         (["one.jsonl", "--baseline", "x"], "there are overlap, model, pipeline"),
@@ -120,6 +122,20 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
         (["one.jsonl", "--column", "claim"], "is not OURS=YOURS"),
         (["one.jsonl", "--column", "claim=a", "--column", "claim=b"], "given twice"),
         (["one.jsonl", "--label", "good=fine"], "supported or unsupported"),
+        (["one.jsonl", "--label", "X=supported"], "no line has the label 'X'"),
+        (
+            ["one.jsonl", "--label", "Bad=supported", "--label", "bad=unsupported"],
+            "differ in case",
+        ),
+        (["one.jsonl", "--group", "g=one,one"], "names 'one' twice"),
+        (["one.jsonl", "--group", "\udcff=one"], "not valid UTF-8"),
+        (["one.jsonl", "--html", "./one.jsonl"], "read, or written"),
+        (["one.jsonl", "--diagram", "linked.svg"], "read, or written"),
+        (
+            ["one.jsonl", "--threshold-from", "held.jsonl", "--markdown", "held.jsonl"],
+            "read, or written",
+        ),
+        (["one.jsonl", "--html", "new.html", "--diagram", "./new.html"], "read, or written"),
         (["one.jsonl", "--html", "no/folder/x.html"], "there is no folder"),
         (["one.jsonl", "--threshold-from", "one.jsonl"], "is measured, too"),
         (
@@ -137,6 +153,7 @@ def test_wrong_words_are_answered_before_anything_is_loaded(
         assert out == ""
         assert says in " ".join(err.replace("│", " ").split()), args
     assert not (folder / ".groundrail-bench").exists()
+    assert (folder / "one.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--cache", "--html", "--diagram"])
@@ -174,6 +191,74 @@ def test_own_names_are_mapped(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert code == 0
     (row,) = json.loads(out)["figures"]
     assert (row["granularity"], row["supported"], row["auroc"]["value"]) == ("answer", 1, 1.0)
+
+
+def test_json_booleans_are_mapped_like_one_and_zero(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read the other way round, a good verifier would look worse than chance."""
+    rows = [{"source": SOURCE, "claim": text, "label": bad}
+            for text, bad in ((TRUE[0], False), (FALSE[0], True))]  # fmt: skip
+    (folder / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, out, _ = bench(
+        capsys, "mine.jsonl", "--label", "0=supported", "--label", "1=unsupported",
+        "--system", "overlap", "--resamples", "10", "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["figures"][0]["auroc"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"), [("none", "at no item of it"), ("true", "at supported items alone")]
+)
+def test_a_threshold_is_not_chosen_on_what_could_not_be_looked_at(
+    folder: Path, capsys: pytest.CaptureFixture[str], seen: str, says: str
+) -> None:
+    """Without sources the model says nothing; what it says of one label alone is no choice."""
+    rows = [
+        {"source": SOURCE if label and seen == "true" else "", "claim": claim, "label": label}
+        for label, claims in ((1, TRUE), (0, FALSE))
+        for claim in claims
+    ]
+    (folder / "blank.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, out, err = bench(
+        capsys, "one.jsonl", "--system", "model", "--timed", "0", "--threshold-from", "blank.jsonl"
+    )
+    assert (code, out) == (2, "")
+    assert "GR120" in err
+    assert says.replace("at ", "could look at ", 1) in " ".join(err.split())
+    assert "no source to read" in err
+    assert "--threshold" in err
+
+
+def test_items_without_a_source_count_as_called_unsupported_at_zero(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the report says, and also when the threshold is 0."""
+    rows = [{"source": "", "claim": TRUE[0], "label": 1}, {"source": "", "claim": "x", "label": 0}]
+    (folder / "blank.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, out, _ = bench(
+        capsys, "blank.jsonl", "--system", "model", "--timed", "0", "--threshold", "0",
+        "--resamples", "10", "--json", "--html", "b.html",
+    )  # fmt: skip
+    assert code == 0
+    (row,) = json.loads(out)["figures"]
+    assert (row["errors"], row["best_at"]) == (2, 0.0)
+    assert row["f1_unsupported"]["value"] == pytest.approx(2 / 3)
+    # The dot of the trade-off plot stands at its upper right: every item is flagged.
+    assert 'cx="306.0" cy="34.0" r="2.6"' in (folder / "b.html").read_text()
+
+
+def test_a_file_name_that_is_no_text_is_told_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than by the page that cannot be written; a folder's name is shown escaped."""
+    (folder / "a\udcff.jsonl").write_bytes((folder / "one.jsonl").read_bytes())
+    code, out, err = bench(capsys, "a\udcff.jsonl", "--system", "overlap")
+    assert (code, out) == (2, "")
+    assert "GR120" in err
+    assert "is no text" in err
+    assert command_line(["bench", "d\udcff/a.jsonl"]) == "groundrail bench 'd\\udcff/a.jsonl'"
 
 
 def test_a_number_alone_is_for_all_and_a_named_one_for_its_system() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,7 @@ def test_patterns_are_expanded_and_files_read_once(tmp_path: Path) -> None:
         ("a.html", b"<html><script>x</script></html>", "without any text"),
         ("a.jsonl", b"[1]", "not an object"),
         ("a.jsonl", b"{", "not valid JSON"),
+        ("a.jsonl", b"[" * 100_000, "nested too deeply"),
         ("a.jsonl", b'{"txt": "x"}', "unknown key 'txt'"),
         ("a.jsonl", b'{"id": "x"}', "no text"),
         ("a.jsonl", b'{"text": "x", "title": 3}', "'title' is not a string"),
@@ -146,10 +148,10 @@ def test_missing_folderless_and_forbidden_files(
         read_sources([str(tmp_path / "*.txt")])
     path = put(tmp_path, "secret.txt", "x")
 
-    def refuse(self: Path) -> bytes:  # the tests may run as root, whom no permission stops
+    def refuse(self: Path, mode: str) -> bytes:  # the tests may run as root, whom nothing stops
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SourceUnreadable, match="may not be read"):
         read_sources([path])
 
@@ -172,6 +174,57 @@ def test_too_large_is_refused_before_reading(
         read_sources([path])
     with pytest.raises(SourceUnreadable, match="over the limit"):
         read_sources(["-"], stdin=io.BytesIO(b"x" * 11))
+
+
+def test_what_never_ends_is_read_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device says it has no size."""
+    monkeypatch.setattr(readers, "MAX_BYTES", 1 << 20)
+    with pytest.raises(SourceUnreadable, match="'/dev/zero' is over the limit"):
+        read_sources(["/dev/zero"])
+    with pytest.raises(SourceUnreadable, match="'/dev/zero' is over the limit"):
+        read_answer("/dev/zero")
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    """Shells give the output of a command as one: --source <(command)."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(TEXT, "utf-8"), daemon=True)
+    writer.start()
+    assert read_sources([str(tmp_path / "pipe")]).sources[0].text == TEXT
+    writer.join()
+
+
+@pytest.mark.parametrize("key", ["id", "text", "title", "uri"])
+def test_half_a_character_is_named_before_anything_is_checked(tmp_path: Path, key: str) -> None:
+    """JSON can hold one; no tokenizer, store or terminal can."""
+    row = {"text": "A.", key: "cut \ud83d"}
+    path = put(tmp_path, "a.jsonl", '{"text": "A."}\n' + json.dumps(row))
+    with pytest.raises(SourceUnreadable, match=rf"line 2: '{key}' holds half a character") as error:
+        read_sources([path])
+    assert error.value.code == "GR310"
+
+
+def test_encodings_that_hold_half_a_character_are_no_way_round(tmp_path: Path) -> None:
+    """Python decodes lone surrogates out of UTF-7 without a word."""
+    path = put(tmp_path, "a.txt", b"cut +2AA-")
+    for read in (read_answer, lambda path, encoding: read_sources([path], encoding=encoding)):
+        with pytest.raises(SourceUnreadable, match="'text' holds half a character"):
+            read(path, encoding="utf-7")
+
+
+def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """It would be the id of a source; what is passed over is listed with its bytes escaped."""
+    put(tmp_path, "b\udcfe.png", b"\x89PNG\x00")
+    put(tmp_path, ".h\udcfe", "H.")
+    put(tmp_path, "a.txt", "A.")
+    passed = read_sources([str(tmp_path)]).passed
+    assert sorted(Path(one.path).name for one in passed) == [".h\\udcfe", "b\\udcfe.png"]
+    lines = put(tmp_path, "a\udcff.jsonl", '{"text": "A."}')
+    path = put(tmp_path, "a\udcff.txt", "A.")
+    for spec in (path, lines, str(tmp_path)):
+        with pytest.raises(SourceUnreadable, match=r"a\\udcff.(txt|jsonl)' is not valid UTF-8"):
+            read_sources([spec])
+    assert read_answer(path) == "A."
 
 
 def test_json_lines_are_sources(tmp_path: Path) -> None:

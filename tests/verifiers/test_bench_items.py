@@ -37,6 +37,10 @@ ROWS = [
 ]
 
 
+def labelled(*labels):
+    return [{"source": "s", "claim": "c", "label": label} for label in labels]
+
+
 def write_rows(path, rows):
     opened = gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")  # noqa: SIM115
     with opened as file:
@@ -71,10 +75,67 @@ def test_columns_of_other_names_are_mapped(tmp_path) -> None:
 
 def test_labels_of_other_names_are_mapped(tmp_path) -> None:
     """Also those that we would read the other way round: 1 for hallucinated."""
-    rows = [{"source": "s", "claim": "c", "label": label} for label in (1, 0.0, "Good", True)]
+    rows = labelled(1, 0.0, "Good", "entailment")
     path = write_rows(tmp_path / "x.jsonl", rows)
     meanings = {"1": False, "0": True, "good": True}
     assert [i.supported for i in read_items(path, labels=meanings)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("labels", "meanings", "expected"),
+    [
+        ((True, False), {"1": False, "0": True}, [False, True]),
+        ((1, 0, "Yes"), {"true": False, "FALSE": True}, [False, True, False]),
+        ((True, 1, 0), {"1": False, "true": True, "0": False}, [True, False, False]),
+        ((True, False), {"bad": False}, [True, False]),
+        ((1, 0), {"1": True}, [True, False]),
+    ],
+)
+def test_what_is_said_of_one_and_zero_holds_for_true_and_false(
+    tmp_path, labels, meanings, expected
+) -> None:
+    """A file of JSON booleans is not read the other way round of what was said."""
+    path = write_rows(tmp_path / "x.jsonl", labelled(*labels))
+    assert [i.supported for i in read_items(path, labels=meanings)] == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "meanings"),
+    [
+        (0, {"1": False}),
+        (True, {"0": True}),
+        ("yes", {"1": False, "true": True}),
+    ],
+)
+def test_a_label_that_a_mapping_leaves_open_is_refused(tmp_path, label, meanings) -> None:
+    """Where 1 means unsupported, 0 hardly means unsupported, too."""
+    path = write_rows(tmp_path / "x.jsonl", labelled(label))
+    with pytest.raises(BenchDataInvalid, match=r"line 1: label .* is not mapped") as caught:
+        read_items(path, labels=meanings)
+    assert f"--label {str(label).lower()}=supported" in caught.value.hint
+
+
+def test_labels_that_differ_in_case_alone_are_refused(tmp_path) -> None:
+    """The last one would win in silence."""
+    path = write_rows(tmp_path / "x.jsonl", ROWS)
+    with pytest.raises(BenchDataInvalid, match="Good, good two differ in case"):
+        read_items(path, labels={"Good": True, "good": False})
+
+
+def test_mapped_labels_that_no_line_has_can_be_told(tmp_path) -> None:
+    """By the label itself or one it stands for."""
+    met: set[str] = set()
+    meanings = {"Good": True, "nice": True, "1": True}
+    path = write_rows(tmp_path / "x.jsonl", labelled("good ", True, "supported"))
+    read_items(path, labels=meanings, met_labels=met)
+    assert met == {"good", "1"}
+
+
+def test_the_name_of_a_file_is_text(tmp_path) -> None:
+    """It becomes the name of the set, which no table could be written with."""
+    path = tmp_path / "a\udcff.jsonl"
+    with pytest.raises(BenchDataInvalid, match=r"'a\\udcff.jsonl' is no text"):
+        read_items(path)
 
 
 def test_granularity_is_as_told_where_lines_do_not_say(tmp_path) -> None:
@@ -107,6 +168,8 @@ def test_granularity_is_as_told_where_lines_do_not_say(tmp_path) -> None:
         ('{"source": "s", "claim": "c", "label": 1, "spans": [[false, true]]}\n', "is no .start"),
         ('{"source": "s", "claim": "c\\ud83d", "label": 1}\n', "claim holds half a character"),
         ('{"source": ["s", "\\udc00"], "claim": "c", "label": 1}\n', "source holds half"),
+        ('{"source": "s", "claim": "c", "label": 1, "id": "\\ud800"}\n', "id holds half"),
+        ('{"source": "s", "claim": "c", "label": 1, "dataset": "\\ud800"}\n', "dataset holds half"),
         ("[" * 100_000 + "\n", "line 1 cannot be read"),
         (f'{{"id": {"1" * 5_000}}}\n', "line 1 cannot be read"),
     ],

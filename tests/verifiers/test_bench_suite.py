@@ -18,7 +18,15 @@ from verifiers.bench.page import render
 from verifiers.bench.plots import draw, reliability_curve, trade_off_curve
 from verifiers.bench.report import Report, figure
 from verifiers.bench.resample import draw_counts
-from verifiers.bench.suite import arrays, choose_threshold, difference, groups, mean, measure
+from verifiers.bench.suite import (
+    BELOW,
+    arrays,
+    choose_threshold,
+    difference,
+    groups,
+    mean,
+    measure,
+)
 from verifiers.bench.systems import Result
 from verifiers.errors import BenchDataInvalid
 from verifiers.types import Span
@@ -58,6 +66,38 @@ def test_what_could_not_be_looked_at_counts_as_called_unsupported() -> None:
     row = measure("x", "set", items, failed, threshold=0.5, counts=counts_of(items)).figures
     assert (row.errors, row.why, row.items) == (1, "down", 3)
     assert arrays(items, failed)[0][0] == 0.0
+    assert arrays(items, failed, failed=BELOW)[0][0] < 0.0
+
+
+def test_a_failed_item_is_called_unsupported_at_every_threshold() -> None:
+    """Also at 0, from which a score of 0 reads as supported; its calibration stays that of 0."""
+    items = many("s", 6)
+    items = [replace(item, supported=i % 2 == 0) for i, item in enumerate(items)]
+    results = [result_of(item, 0.0 if i > 2 else 0.8) for i, item in enumerate(items)]
+    failed = [replace(results[0], score=None, error="down"), *results[1:]]
+    row = measure("x", "s", items, failed, threshold=0.0, counts=counts_of(items)).figures
+    # One of three supported ones is lost; no unsupported one is caught.
+    assert row.balanced_accuracy.value == pytest.approx((2 / 3 + 0) / 2)
+    assert row.f1_unsupported.value == 0.0
+    # Below what was read and scored 0: not tied with the two unsupported ones there.
+    assert row.auroc.value == pytest.approx((0 + 2.5 + 1) / 9)
+    as_zero = [result_of(items[0], 0.0), *results[1:]]
+    zero = measure("x", "s", items, as_zero, threshold=0.0, counts=counts_of(items)).figures
+    assert row.calibration_error == zero.calibration_error
+
+
+@pytest.mark.parametrize("scores", [[None] * 4, [None, 0.2, 0.9, None], [0.9, 0.9, None, None]])
+def test_the_best_threshold_is_one_that_can_be_given(scores) -> None:
+    """Never below 0, and what is said to be reached at it is what is reached at it."""
+    items = [replace(item, supported=i < 2) for i, item in enumerate(many("s", 4))]
+    results = [
+        replace(result_of(item, 0.5), score=score, error="down" if score is None else None)
+        for item, score in zip(items, scores, strict=True)
+    ]
+    row = measure("x", "s", items, results, threshold=0.5, counts=counts_of(items)).figures
+    assert row.best_at >= 0.0
+    again = measure("x", "s", items, results, threshold=row.best_at, counts=counts_of(items))
+    assert again.figures.balanced_accuracy.value == row.best_balanced_accuracy.value >= 0.5
 
 
 def test_sets_without_marks_have_no_span_figure() -> None:
@@ -174,6 +214,8 @@ def test_groups_are_those_asked_for_and_those_of_one_kind() -> None:
     assert groups(rows[:1], {}) == {}
     with pytest.raises(ValueError, match="names e"):
         groups(rows, {"mine": ["a", "e"]})
+    with pytest.raises(ValueError, match="a set twice"):
+        groups(rows, {"mine": ["a", "a"]})
 
 
 NAME = "<script>alert(1)</script> | x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 
@@ -195,6 +196,44 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, items) -> None:
     third = Counting()
     run(third, items, folder=tmp_path)
     assert third.asked == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": float("nan")},
+        {"score": 7.5},
+        {"score": -0.1},
+        {"score": "x"},
+        {"score": True},
+        {"score": None},
+        {"error": 3},
+        {"error": "down"},
+        {"item": 3},
+        {"item": ["a"]},
+        {"flagged": [[0, 1]]},
+        {"flagged": [[0, 1.5, 0.5]]},
+        {"flagged": [[0, 1, float("nan")]]},
+        {"flagged": [["a", "b", 0.5]]},
+        {"claims": -1},
+        {"pairs": None},
+        {"tokens": 1.5},
+        {"seconds": float("inf")},
+        {"seconds": "1"},
+        {"passing": 1},
+        {"more": 1},
+    ],
+)
+def test_a_kept_result_that_cannot_be_is_measured_again(tmp_path, items, wrong) -> None:
+    """Files can be edited; NaN would go through every figure without a word."""
+    right = run(Overlap(), items, folder=tmp_path)
+    (file,) = tmp_path.glob("results-*.jsonl")
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps(json.loads(lines[0]) | wrong), *lines[1:]]) + "\n")
+    assert len(ResultFile(tmp_path, Overlap()).known) == 2
+    again = Counting()
+    assert run(again, items, folder=tmp_path) == right
+    assert len(again.asked) == 1
 
 
 def test_changed_code_is_measured_anew(tmp_path, items, monkeypatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,8 +105,8 @@ def read_config(path: Path, *, max_tokens: int | None = None) -> ModelConfig:
             f"Cannot read {path}: {exc.strerror or type(exc).__name__}.",
             hint="The folder of a model holds its config.json beside the weights.",
         ) from exc
-    except ValueError as exc:
-        raise _broken(path, "it is no JSON") from exc
+    except (ValueError, RecursionError) as exc:  # the latter: brackets in brackets in brackets
+        raise _broken(path, "it is no JSON that can be read") from exc
     if not isinstance(raw, dict):
         raise _broken(path, "it is no JSON object")
     temperature, calibration = read_calibration(path, raw.get("calibration"))
@@ -179,8 +178,9 @@ def read_calibration(path: Path | str, raw: object) -> tuple[float, str]:
     temperature = raw.get("temperature")
     if method != "temperature" or isinstance(temperature, bool):
         raise _broken(path, f"`calibration` has the unknown method {str(method)[:40]!r}")
-    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-        raise _broken(path, "`calibration.temperature` is no positive number")
+    # JSON has integers that no float holds.
+    if not isinstance(temperature, int | float) or not 0 < temperature <= sys.float_info.max:
+        raise _broken(path, "`calibration.temperature` is no positive number that can be used")
     label = f"temperature={float(temperature)!r}"
     return float(temperature), f"{raw['id']};{label}" if raw.get("id") else label
 

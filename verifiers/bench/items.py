@@ -67,6 +67,8 @@ _UNSUPPORTED = frozenset(
         "non-factual",
     }
 )
+# Each answers a question that only the file knows: "supported?", or "hallucinated?".
+_ANSWERS = (frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"}))
 _SHOWN = 12
 
 
@@ -110,6 +112,7 @@ def read_items(
     limit: int | None = None,
     seed: int = 0,
     met: set[str] | None = None,
+    met_labels: set[str] | None = None,
 ) -> list[Item]:
     """Read a labelled file.
 
@@ -117,16 +120,20 @@ def read_items(
         path: JSONL, gzipped when its name ends in ``.gz``.
         columns: Our key (one of ``KEYS``) -> the file's key, where they differ.
         labels: The file's label -> whether it means supported, where we do not know it or would
-            read it otherwise. Case does not matter.
+            read it otherwise. Case does not matter. What is said of 1 holds for true and yes, too,
+            and of 0 for false and no, and the other way round, unless they are mapped themselves.
         granularity: Of lines that do not say.
         limit: At most this many items, drawn at random with ``seed``, in file order.
         seed: Of the draw.
         met: Filled with those of ``columns`` that some line has: a name that no line of any file
             has is a slip, also where the key is optional.
+        met_labels: The same for ``labels``, as :func:`label_key` writes them.
 
     Raises:
         BenchDataInvalid: If the file cannot be read or holds nothing, a line is not an object, a
-            key is missing or a value is not known.
+            key is missing, or a value is not known or no text; if two of ``labels`` differ in case
+            alone, or say of 1 or 0 the opposite of what we would read and leave a label of the kind
+            open; or if the file's name is no text.
     """
     unknown = set(columns or ()) - set(KEYS)
     if unknown:
@@ -134,22 +141,40 @@ def read_items(
             f"the column mapping names {', '.join(sorted(unknown))}, which are no keys of ours.",
             hint=f"Known keys: {', '.join(KEYS)}.",
         )
+    if not _is_text(path.name):
+        raise BenchDataInvalid(
+            f"the name of the file {path.name!a} is no text; it would stand in the results.",
+            hint="Rename the file.",
+        )
+    meanings = {label_key(label): meaning for label, meaning in (labels or {}).items()}
+    if len(meanings) < len(labels or ()):
+        raise BenchDataInvalid(
+            f"of the mapped labels {', '.join(labels or ())} two differ in case alone.",
+            hint="Case does not matter: say of each label once what it means.",
+        )
     reader = _Reader(
         path,
         {key: key for key in KEYS} | dict(columns or {}),
         frozenset(columns or ()),
-        {str(label).strip().lower(): meaning for label, meaning in (labels or {}).items()},
+        meanings,
         granularity,
     )
     items = [reader.item(row, line) for line, row in _rows(path)]
     if met is not None:
         met |= reader.met
+    if met_labels is not None:
+        met_labels |= reader.met_labels
     if not items:
         raise BenchDataInvalid(f"{path} holds no item.", hint="Give one JSON object a line.")
     if limit is not None and limit < len(items):
         kept = sorted(random.Random(seed).sample(range(len(items)), limit))  # noqa: S311
         items = [items[i] for i in kept]
     return items
+
+
+def label_key(label: object) -> str:
+    """A label as labels are compared: without case, spaces around it, or the type it had."""
+    return str(label).strip().lower()
 
 
 def set_name(path: Path) -> str:
@@ -196,6 +221,7 @@ class _Reader:
     labels: Mapping[str, bool]
     granularity: Granularity
     met: set[str] = field(default_factory=set)
+    met_labels: set[str] = field(default_factory=set)
 
     def item(self, row: Mapping[str, Any], line: int) -> Item:
         where = f"{self.path} line {line}"
@@ -207,11 +233,22 @@ class _Reader:
         question = self._get(row, "question")
         if question is not None and not isinstance(question, str):
             raise BenchDataInvalid(f"{where}: {self.mapping['question']!r} is no text.")
-        _whole({"claim": [text], "source": source, "question": [question or ""]}, where)
         own = self._get(row, "id")
+        number = f"{name}:{line}" if own is None or own == "" else str(own)
+        dataset = str(self._get(row, "dataset") or name)
+        _whole(
+            {
+                "claim": [text],
+                "source": source,
+                "question": [question or ""],
+                "id": [number],
+                "dataset": [dataset],
+            },
+            where,
+        )
         return Item(
-            id=f"{name}:{line}" if own is None or own == "" else str(own),
-            dataset=str(self._get(row, "dataset") or name),
+            id=number,
+            dataset=dataset,
             sources=tuple(s for s in source if s.strip()),
             text=text,
             question=question or None,
@@ -267,9 +304,13 @@ class _Reader:
             raise self._missing("label", "missing", row, where)
         if isinstance(value, float) and math.isfinite(value) and value == int(value):
             value = int(value)
-        label = str(value).strip().lower()
+        label = label_key(value)
         if label in self.labels:
+            self.met_labels.add(label)
             return self.labels[label]
+        for answers in _ANSWERS:
+            if label in answers:
+                return self._answer(label, answers, where)
         if label in _SUPPORTED:
             return True
         if label in _UNSUPPORTED:
@@ -280,6 +321,21 @@ class _Reader:
             f" Known without: {', '.join(sorted(_SUPPORTED))};"
             f" and {', '.join(sorted(_UNSUPPORTED))}.",
         )
+
+    def _answer(self, label: str, alike: frozenset[str], where: str) -> bool:
+        """What a label means that says yes or no and is not mapped itself."""
+        said = {key: self.labels[key] for own in _ANSWERS for key in own if key in self.labels}
+        near = {said[key] for key in alike if key in said}
+        if len(near) == 1:
+            self.met_labels.update(alike & said.keys())
+            return near.pop()
+        if near or any(meaning != (key in _SUPPORTED) for key, meaning in said.items()):
+            raise BenchDataInvalid(
+                f"{where}: label {label!r} in {self.mapping['label']!r} is not mapped, and what the"
+                " mapped ones say of their like does not tell what it means.",
+                hint=f"Map it, too: --label {label}=supported or --label {label}=unsupported.",
+            )
+        return label in _SUPPORTED
 
 
 def _spans(value: object, text: str, where: str) -> tuple[Span, ...] | None:
@@ -317,6 +373,15 @@ def _whole(texts: Mapping[str, Sequence[str]], where: str) -> None:
                     f"{where}: {key} holds half a character, {text[error.start]!a}.",
                     hint="It was cut in the middle of an emoji or the like; write the file anew.",
                 ) from error
+
+
+def _is_text(name: str) -> bool:
+    """Names of files are bytes; those that are no UTF-8 come as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def by_dataset(items: Sequence[Item]) -> dict[str, list[Item]]:

@@ -11,16 +11,17 @@ at a time, with nothing from the cache, before the rest.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from verifiers.bench.systems import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -68,9 +69,11 @@ class ResultFile:
         try:
             row = json.loads(line)
             row["flagged"] = tuple(tuple(entry) for entry in row["flagged"])
-            self.known[row["item"]] = Result(**row)
-        except (ValueError, TypeError, KeyError):
+            result = Result(**row)
+        except (ValueError, TypeError, KeyError, RecursionError):
             return  # not a line of ours, or a broken one: measured again
+        if _possible(row):
+            self.known[result.item] = result
 
     def add(self, result: Result) -> None:
         """Keep one result. One that may go better next time is kept for this run only."""
@@ -79,6 +82,36 @@ class ResultFile:
             if self._path is not None and not result.passing:
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(result)) + "\n")
+
+
+def _possible(row: Mapping[str, Any]) -> bool:
+    """Whether a row with the keys of a result is one a system could have given."""
+    score, error, seconds = row["score"], row["error"], row["seconds"]
+    return (
+        isinstance(row["item"], str)
+        and (isinstance(error, str) if score is None else error is None and _within(score, 1.0))
+        and all(map(_is_part, row["flagged"]))
+        and all(_is_count(row[key]) for key in ("claims", "pairs", "tokens"))
+        and (seconds is None or _within(seconds, sys.float_info.max))
+        and isinstance(row.get("passing", False), bool)
+    )
+
+
+def _is_part(entry: object) -> bool:
+    match entry:
+        case (start, end, score):
+            return _is_count(start) and _is_count(end) and _within(score, 1.0)
+        case _:
+            return False
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _within(value: object, most: float) -> bool:
+    """Whether it is a number from 0 to ``most``; NaN is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def work_of(item: Item) -> int:

@@ -77,6 +77,7 @@ def test_broken_files_are_named(folder: Path, name: str, damage: str) -> None:
         {"calibration": {}},
         {"calibration": {"temperature": 0}},
         {"calibration": {"temperature": float("nan")}},
+        pytest.param({"calibration": {"temperature": 10**400}}, id="too large for a float"),
         {"calibration": {"method": "platt", "temperature": 1}},
         {"sha256": 7},
         {"id2label": ["entailment"]},
@@ -268,6 +269,14 @@ def test_a_config_without_a_limit_needs_one(folder: Path) -> None:
     with pytest.raises(ModelUnavailable, match="how long"):
         read_config(folder / "config.json")
     assert read_config(folder / "config.json", max_tokens=100).max_tokens == 100
+
+
+@pytest.mark.parametrize("broken", ["[" * 100_000, "1" * 5_000])
+def test_a_config_that_no_parser_takes_is_named(folder: Path, broken: str) -> None:
+    """Brackets in brackets in brackets, and an integer of thousands of digits."""
+    (folder / "config.json").write_text(broken, "utf-8")
+    with pytest.raises(ModelUnavailable, match="no JSON that can be read"):
+        read_config(folder / "config.json")
 
 
 def test_threads_follow_cores_affinity_and_quota(tmp_path: Path) -> None:
