@@ -14,6 +14,7 @@ from verifiers.backends.onnx_files import locate
 from verifiers.backends.spec import BUNDLED
 from verifiers.errors import VerifierError
 from verifiers.training import pipeline
+from verifiers.training._help import ABOUT, EXAMPLES
 from verifiers.training.export import Storage, describe
 from verifiers.training.generate import summary
 from verifiers.training.loop import RunOptions
@@ -28,40 +29,8 @@ if TYPE_CHECKING:
 
     from verifiers.training.recipe import Recipe
 
-ABOUT = """\
-From labelled pairs to a model that groundrail loads: data, training, calibration, ONNX, model card.
-
-Pairs are JSON lines (.jsonl or .jsonl.gz), one object a line:
-  {"dataset": "mine", "premise": "The lease runs for two years.",
-   "hypothesis": "The lease runs for three years.", "label": "contradiction"}
-with label entailment, neutral, contradiction, or not_entailment (one of the latter two, nobody said
-which). Everything runs on the CPU; nothing is fetched from a network.
-
-Start checkpoint: a folder with config.json, model.safetensors and tokenizer.json of a BERT model.
-`init` cuts one out of a public encoder, `restore` makes one of the bundled verifier.
-"""
-
-EXAMPLES = """\
-examples:
-  everything at once, from data to model card (run it again after a kill: it goes on)
-    python -m verifiers.training all --data train.jsonl.gz --held-out held_out.jsonl.gz \\
-        --start start/ --recipe recipe.json --run run/ --out my-verifier/
-
-  step by step
-    python -m verifiers.training generate --data train.jsonl.gz --out made.jsonl.gz --each 8000
-    python -m verifiers.training init --from ms-marco-minilm/ --layers 0,1,2,3,4,5 --out start/
-    python -m verifiers.training train --data train.jsonl.gz --data made.jsonl.gz \\
-        --start start/ --recipe recipe.json --run run/
-    python -m verifiers.training export --model run/model --held-out held_out.jsonl.gz --out my/
-    python -m verifiers.training evaluate --model my/ --held-out held_out.jsonl.gz --grounding dev/
-    python -m verifiers.training card --model my/ --run run/ --held-out held_out.jsonl.gz
-
-  the bundled verifier, trained further on pairs of your own
-    python -m verifiers.training restore --out start/
-
-A running `train` stops cleanly on SIGTERM, and rests while a file PAUSE is in its run folder.
-See guardrails/docs/training.md.
-"""
+# As of a program that Ctrl-C ended; whoever runs steps one after the other must not go on.
+STOPPED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,6 +122,12 @@ def _train(args: argparse.Namespace) -> int:
     model = pipeline.train(
         args.data, args.start, _recipe(args), _options(args), held_out=args.held_out
     )
+    if isinstance(model, pipeline.Stopped):
+        print(
+            f"stopped at {model.tokens:,} tokens; run the same command again to go on",
+            file=sys.stderr,
+        )
+        return STOPPED
     print(f"model: {model}")
     return 0
 
@@ -182,7 +157,15 @@ def _figures(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    print(json.dumps(_figures(args), indent=2))
+    figures = _figures(args)
+    print(json.dumps(figures, indent=2))
+    rows = figures["held_out_rows"]
+    if rows["left_out"]:
+        print(
+            f"{rows['left_out']:,} held-out pairs are too long for the model, or empty, and were"
+            f" left out; {rows['measured']:,} were measured",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -195,13 +178,15 @@ def _card(args: argparse.Namespace) -> int:
 
 def _all(args: argparse.Namespace) -> int:
     data = list(args.data)
+    pipeline.check_apart(data, args.held_out)
     if args.each:
         made = args.run / "generated.jsonl.gz"
         if not made.exists():  # a killed run goes on with the data it began with
             pipeline.generate_file(data, made, each=args.each, seed=args.seed)
         data.append(made)
     args.data, args.model = data, args.run / "model"
-    _train(args)
+    if status := _train(args):
+        return status
     _export(args)
     args.model = args.out
     return _card(args)
@@ -210,8 +195,29 @@ def _all(args: argparse.Namespace) -> int:
 def _sets(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        found += sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
+        inside = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
+        if not inside:
+            raise FileNotFoundError(f"{path} holds no .jsonl or .jsonl.gz file")
+        found += inside
     return found
+
+
+def _count(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -244,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run, or a folder with model.safetensors; to be repeated",
     )
     sub.add_argument("--start", type=Path, required=True, help="for config and tokenizer")
-    sub.add_argument("--max-length", type=int, default=400, help="longest pair trained on")
+    sub.add_argument("--max-length", type=_positive, default=400, help="longest pair trained on")
     sub.add_argument("--out", type=Path, required=True, help="model folder to write")
 
     sub = command("export", _export, "Write the ONNX form of a model, with calibration.")
@@ -258,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(name, handler, text)
         sub.add_argument("--model", type=Path, required=True, help="exported model folder")
         sub.add_argument("--held-out", type=Path, required=True, help="pairs never trained on")
-        sub.add_argument("--threads", type=int, help="of ONNX Runtime (1)")
+        sub.add_argument("--threads", type=_positive, help="of ONNX Runtime (1)")
         _measuring(sub)
         if name == "card":
             sub.add_argument("--run", type=Path, required=True, help="the run it came from")
@@ -275,7 +281,7 @@ def _parser() -> argparse.ArgumentParser:
 def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command("generate", _generate, "Make more training pairs from pairs, by rule.")
     _data(sub)
-    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl.gz")
+    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl or .jsonl.gz")
     _making(sub, each=8_000)
 
     sub = command("written", _written, "Write out the pairs that were written for this project.")
@@ -283,7 +289,7 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--aside", action="store_true", help="those of the documents that are never trained on"
     )
-    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl.gz")
+    sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl or .jsonl.gz")
 
     sub = command("overlap", _overlap, "Count what labelled sets and training pairs share.")
     _data(sub)
@@ -296,7 +302,7 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--labels", default="entailment,neutral,contradiction", help="new head")
     sub.add_argument(
         "--exit-layer",
-        type=int,
+        type=_count,
         default=0,
         help="read a second head after so many layers, so that clear pairs may stop there (none)",
     )
@@ -305,7 +311,7 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
         type=Path,
         help="a verifier trained from the same encoder, whose lowest layers to begin with",
     )
-    sub.add_argument("--lower-layers", type=int, default=0, help="how many of them")
+    sub.add_argument("--lower-layers", type=_count, default=0, help="how many of them")
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
     sub = command("restore", _restore, "A start checkpoint from an exported model, heads included.")
@@ -320,7 +326,9 @@ def _data(sub: argparse.ArgumentParser) -> None:
 
 
 def _making(sub: argparse.ArgumentParser, *, each: int) -> None:
-    sub.add_argument("--each", type=int, default=each, help="rows made by each rule (%(default)s)")
+    sub.add_argument(
+        "--each", type=_count, default=each, help="rows made by each rule (%(default)s)"
+    )
     sub.add_argument("--seed", type=int, default=5, help="of what is made (%(default)s)")
 
 
@@ -328,18 +336,22 @@ def _training(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--start", type=Path, required=True, help="start checkpoint folder")
     sub.add_argument("--recipe", type=Path, required=True, help="recipe JSON: stages and rates")
     sub.add_argument("--run", type=Path, required=True, help="run folder; made, or gone on with")
-    sub.add_argument("--stop-at", type=int, help="stop after so many tokens in all, without decay")
+    sub.add_argument(
+        "--stop-at", type=_positive, help="stop after so many tokens in all, without decay"
+    )
     sub.add_argument(
         "--decay-start", type=int, help="token count at which the learning rate begins to fall"
     )
     sub.add_argument("--decay-tokens", type=int, help="how long it falls")
-    sub.add_argument("--checkpoint-every", type=int, default=200_000, help="tokens (%(default)s)")
-    sub.add_argument("--milestone-every", type=int, default=0, help="tokens between kept copies")
-    sub.add_argument("--evaluate-every", type=int, default=0, help="tokens between evaluations")
-    sub.add_argument("--log-every", type=int, default=50, help="steps (%(default)s)")
+    sub.add_argument(
+        "--checkpoint-every", type=_count, default=200_000, help="tokens (%(default)s)"
+    )
+    sub.add_argument("--milestone-every", type=_count, default=0, help="tokens between kept copies")
+    sub.add_argument("--evaluate-every", type=_count, default=0, help="tokens between evaluations")
+    sub.add_argument("--log-every", type=_positive, default=50, help="steps (%(default)s)")
     sub.add_argument(
         "--workers",
-        type=int,
+        type=_positive,
         default=1,
         help="threads that share each batch, one core each (%(default)s)",
     )
@@ -351,7 +363,7 @@ def _exporting(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--storage", choices=get_args(Storage), default="float16", help="(%(default)s)"
     )
-    sub.add_argument("--threads", type=int, help="of ONNX Runtime (1)")
+    sub.add_argument("--threads", type=_positive, help="of ONNX Runtime (1)")
 
 
 def _measuring(sub: argparse.ArgumentParser) -> None:
@@ -363,7 +375,7 @@ def _measuring(sub: argparse.ArgumentParser) -> None:
         help="labelled grounding set, or a folder of them: JSON lines with source, claim and "
         "label supported or unsupported",
     )
-    sub.add_argument("--sample", type=int, help="rows of each grounding set, seeded (all)")
+    sub.add_argument("--sample", type=_positive, help="rows of each grounding set, seeded (all)")
     sub.add_argument(
         "--start-name",
         default="the start checkpoint given",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from verifiers.training.recipe import Recipe
 
+_OF_THE_EXPORT = ("sha256", "weights_stored", "input_template", "max_length")
+
 LIMITS = """\
 * English only. Trained on encyclopedic prose, captions, talk, contracts and tables; of medicine,
   science, news and product texts it has seen only what was written for it (see Data).
@@ -51,8 +53,16 @@ def write_card(
         tokens: Tokens trained on.
         steps: Batches trained on.
         notes: Further lines on how it came about.
+
+    Raises:
+        ValueError: If the folder's config lacks what the exporter writes into it.
     """
     config = read_json(folder / "config.json")
+    if missing := [key for key in _OF_THE_EXPORT if not config.get(key)]:
+        raise ValueError(
+            f"{folder / 'config.json'} has no {', '.join(missing)}: a card is of what"
+            " `python -m verifiers.training export` wrote"
+        )
     parts = [
         f"# {folder.name}",
         "",

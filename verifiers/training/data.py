@@ -8,14 +8,17 @@ thousand pairs are some 70 MB.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
+import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from verifiers.training.files import file_digest, require
+from verifiers.training.files import file_digest, read_tokenizer, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,9 +66,14 @@ class Row:
         for key, text in (("premise", premise), ("hypothesis", hypothesis)):
             if not isinstance(text, str):
                 raise ValueError(f"{where}: {key} is no text")  # noqa: TRY004 - bad data, no bug
-            if _HALF.search(text):
+            if half_character(text):
                 raise ValueError(f"{where}: {key} holds half a character (a lone surrogate)")
         return cls(str(dataset), premise, hypothesis, label, str(raw.get("id", "")))
+
+
+def half_character(text: str) -> bool:
+    """Whether a text holds a lone surrogate, which no tokenizer can read."""
+    return _HALF.search(text) is not None
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -84,13 +92,19 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file that are not blank; unpacked if its name ends in ``.gz``."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8") as packed:
-            yield from (line for line in packed if line.strip())
-    else:
-        with path.open(encoding="utf-8") as plain:
-            yield from (line for line in plain if line.strip())
+    """The lines of a text file that are not blank; unpacked if its name ends in ``.gz``.
+
+    Raises:
+        ValueError: If a packed file is cut or damaged, or the text is not UTF-8; names the file.
+    """
+    open_ = gzip.open if path.suffix == ".gz" else open
+    try:
+        with open_(path, "rt", encoding="utf-8") as lines:
+            yield from (line for line in lines if line.strip())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
+        raise ValueError(f"{path} is no whole gzip file ({exc}); copy or make it again") from exc
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"{path} is not UTF-8 text ({exc.reason}); save it as UTF-8") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,13 @@ class Pairs:
         cut = start + self.cuts[row]
         return self.tokens[start:cut], self.tokens[cut:end]
 
+    def digest(self) -> str:
+        """SHA-256 of all there is to train on, in hex."""
+        found = hashlib.sha256(json.dumps(self.names).encode())
+        for name in _ARRAYS:
+            found.update(getattr(self, name).tobytes())
+        return found.hexdigest()
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by data set and label, for the model card."""
         found = Counter(
@@ -152,7 +173,7 @@ def encode(rows: Iterable[Row], tokenizer: Path, *, max_length: int) -> Pairs:
         max_length: Longest pair in tokens, specials included; longer rows are left out, counted.
     """
     np = require("numpy")
-    reader = require("tokenizers").Tokenizer.from_file(str(tokenizer))
+    reader = read_tokenizer(tokenizer)
     reader.no_truncation()
     reader.no_padding()
     if reader.get_vocab_size() > np.iinfo(np.uint16).max:
@@ -201,14 +222,8 @@ def load_pairs(
     if cache is not None:
         key = "-".join([*(file_digest(file)[:12] for file in files), file_digest(tokenizer)[:8]])
         kept = cache / f"pairs-{key}-{max_length}.npz"
-        if kept.exists():
-            with np.load(kept, allow_pickle=False) as stored:
-                meta = json.loads(str(stored["meta"]))
-                return Pairs(
-                    **{name: stored[name] for name in _ARRAYS},
-                    names=tuple(meta["names"]),
-                    dropped=meta["dropped"],
-                )
+        if kept.exists() and (found := _cached(kept)) is not None:
+            return found
     pairs = encode(
         (row for file in files for row in read_rows(file)), tokenizer, max_length=max_length
     )
@@ -219,6 +234,21 @@ def load_pairs(
         np.savez(part, meta=np.array(meta), **{name: getattr(pairs, name) for name in _ARRAYS})
         part.replace(kept)
     return pairs
+
+
+def _cached(path: Path) -> Pairs | None:
+    """What an earlier call kept; None if the file was cut, so that it is made again."""
+    try:
+        # numpy leaves a file open that it opened itself and could not read.
+        with path.open("rb") as file, require("numpy").load(file, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            return Pairs(
+                **{name: stored[name] for name in _ARRAYS},
+                names=tuple(meta["names"]),
+                dropped=meta["dropped"],
+            )
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError):
+        return None
 
 
 _ARRAYS: Final = ("tokens", "starts", "cuts", "labels", "datasets")

@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from verifiers.training.data import NOT_ENTAILMENT, read_lines
+from verifiers.backends.load_faults import onnx_failed, onnx_unloadable
+from verifiers.training.data import NOT_ENTAILMENT, half_character, read_lines
 from verifiers.training.export import INPUTS
-from verifiers.training.files import read_json, require
+from verifiers.training.files import read_json, read_tokenizer, require
+from verifiers.training.folders import longest
 from verifiers.training.metrics import auroc, balanced_accuracy, softmax
 from verifiers.training.sampling import collate, pack
 
@@ -48,18 +50,30 @@ def onnx_forward(folder: Path, *, threads: int = 1, early: bool = False) -> Forw
     """Run ``model.onnx`` of a folder on the CPU, the whole network for every pair.
 
     With ``early`` the exit head's logits follow the last head's: ``[rows, 6]``.
+
+    Raises:
+        ModelUnavailable: If ONNX Runtime cannot load the graph. What is returned raises
+            BackendFailed where it cannot run it.
     """
     np, ort = require("numpy"), require("onnxruntime")
     names = ["logits", "exit_logits"] if early else ["logits"]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # it warns of inputs that are optional, as they should be
-    session = ort.InferenceSession(
-        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    try:
+        session = ort.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as exc:
+        # onnxruntime's errors share no base class.
+        raise onnx_unloadable("model.onnx", ort.__version__, exc) from exc
 
     def forward(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        found = session.run(names, {name: arrays[name] for name in INPUTS})
+        try:
+            found = session.run(names, {name: arrays[name] for name in INPUTS})
+        except Exception as exc:
+            rows, width = arrays[INPUTS[0]].shape
+            raise onnx_failed(rows, width, exc) from exc
         logits: NDArray[Any] = np.concatenate(found, axis=1)
         return logits
 
@@ -69,7 +83,11 @@ def onnx_forward(folder: Path, *, threads: int = 1, early: bool = False) -> Forw
 def logits_of(
     pairs: Pairs, forward: Forward, *, specials: tuple[int, int, int], max_tokens: int = 4_096
 ) -> NDArray[Any]:
-    """Logits ``[rows, columns]`` of encoded pairs, in their order, in packed batches."""
+    """Logits ``[rows, columns]`` of encoded pairs, in their order, in packed batches.
+
+    Raises:
+        ValueError: If a logit is no number; figures of such a model would look like figures.
+    """
     np = require("numpy")
     cls, sep, pad = specials
     out: NDArray[Any] = np.zeros((len(pairs), 3), np.float32)
@@ -78,7 +96,17 @@ def logits_of(
         if found.shape[1] != out.shape[1]:  # only the forward knows how many heads it reads
             out = np.zeros((len(pairs), found.shape[1]), np.float32)
         out[batch] = found
-    return out
+    return _finite(out)
+
+
+def _finite(logits: NDArray[Any]) -> NDArray[Any]:
+    bad = int((~require("numpy").isfinite(logits)).any(axis=1).sum())
+    if bad:
+        raise ValueError(
+            f"the model's scores are not numbers for {bad} of {len(logits)} pairs: its training"
+            " diverged, or its weights are damaged. Go back to an earlier checkpoint."
+        )
+    return logits
 
 
 def text_scorer(forward: Forward, tokenizer: Path, *, max_length: int) -> Scorer:
@@ -88,7 +116,7 @@ def text_scorer(forward: Forward, tokenizer: Path, *, max_length: int) -> Scorer
     and the product itself never cuts (:mod:`verifiers.windows`).
     """
     np = require("numpy")
-    reader = require("tokenizers").Tokenizer.from_file(str(tokenizer))
+    reader = read_tokenizer(tokenizer)
     reader.enable_truncation(max_length, strategy="only_first")
     reader.no_padding()
 
@@ -96,16 +124,15 @@ def text_scorer(forward: Forward, tokenizer: Path, *, max_length: int) -> Scorer
         found = reader.encode_batch(list(pairs))
         out = np.zeros((len(pairs), 3), np.float32)
         for batch in pack([len(e.ids) for e in found], max_tokens=4_096):
-            longest = max(len(found[i].ids) for i in batch)
-            arrays = {name: np.zeros((len(batch), longest), np.int64) for name in INPUTS}
+            width = max(len(found[i].ids) for i in batch)
+            arrays = {name: np.zeros((len(batch), width), np.int64) for name in INPUTS}
             for row, i in enumerate(batch):
                 size = len(found[i].ids)
                 arrays["input_ids"][row, :size] = found[i].ids
                 arrays["attention_mask"][row, :size] = 1
                 arrays["token_type_ids"][row, :size] = found[i].type_ids
             out[batch] = forward(arrays)
-        logits: NDArray[Any] = out
-        return logits
+        return _finite(out)
 
     return score
 
@@ -141,8 +168,8 @@ def read_grounding(path: Path, *, sample: int | None, seed: int = 0) -> list[dic
     """Rows of a labelled grounding set that have a source; a seeded sample of them, if asked.
 
     Raises:
-        ValueError: At the first line without the three texts, or with another label than
-            ``supported`` and ``unsupported``; quotes no text.
+        ValueError: At the first line without the three texts, with another label than
+            ``supported`` and ``unsupported``, or with half a character; quotes no text.
     """
     rows = [_grounding_row(line, f"{path.name}:{n}") for n, line in enumerate(read_lines(path), 1)]
     rows = [row for row in rows if row["source"].strip()]
@@ -161,6 +188,9 @@ def _grounding_row(line: str, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: needs source, claim and label, each a text")
     if row["label"] not in ("supported", "unsupported"):
         raise ValueError(f"{where}: the label has to be supported or unsupported")
+    for key in ("source", "claim"):
+        if half_character(row[key]):
+            raise ValueError(f"{where}: {key} holds half a character (a lone surrogate)")
     return row
 
 
@@ -189,13 +219,22 @@ def grounding_table(
     sample: int | None,
     threads: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """One row of figures a grounding set, for an exported model at a threshold fixed before."""
+    """One row of figures a grounding set, for an exported model at a threshold fixed before.
+
+    Raises:
+        ValueError: If a set has no row with a source, rows of one label only, or one that does not
+            fit.
+    """
     config = read_json(folder / "config.json")
     forward = onnx_forward(folder, threads=threads)
-    score = text_scorer(forward, folder / "tokenizer.json", max_length=int(config["max_length"]))
-    temperature = float(config.get("calibration", {}).get("temperature", 1.0))
+    score = text_scorer(forward, folder / "tokenizer.json", max_length=longest(config))
+    temperature = float((config.get("calibration") or {}).get("temperature", 1.0))
     for path in sets:
         rows = read_grounding(path, sample=sample)
+        if not rows:
+            raise ValueError(f"{path} has no row with a source: there is nothing to measure")
+        if len(found := {row["label"] for row in rows}) == 1:
+            raise ValueError(f"{path}: all {len(rows)} rows are {found.pop()}; both are needed")
         scores, supported = grounding_scores(rows, score, temperature=temperature)
         yield {
             "set": path.name.partition(".")[0],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifiers.training.bert_graph import INPUTS, Shape, build_graph
 from verifiers.training.files import file_digest, read_json, replace_bytes, require, write_json
+from verifiers.training.folders import model_config, read_tensors
 from verifiers.training.graph import Blob, Storage
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ WEIGHTS = "model.onnx.data"
 
 def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
     """The tensors of ``model.safetensors``, by their Hugging Face names."""
-    tensors: dict[str, NDArray[Any]] = require("safetensors.numpy").load_file(
-        str(folder / "model.safetensors")
-    )
-    return tensors
+    return read_tensors(folder / "model.safetensors")
 
 
 def export(
@@ -78,7 +76,7 @@ def export(
         int8, ``storage_error`` how far the logits of each graph are from the unrounded network's
         on pairs of random tokens.
     """
-    config = read_json(checkpoint / "config.json")
+    config = model_config(checkpoint)
     shape = Shape.of(config)
     labels = {int(k): str(v) for k, v in config["id2label"].items()}
     limit = max_length or int(config.get("max_length", shape.positions))

@@ -70,6 +70,19 @@ def replace_bytes(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
+def read_tokenizer(path: Path) -> Any:
+    """The tokenizer of a ``tokenizer.json``.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    load = require("tokenizers").Tokenizer.from_file
+    try:
+        return load(str(path))
+    except Exception as exc:  # its errors share no base class
+        raise ValueError(f"{path} is no tokenizer that can be read ({exc})") from exc
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from verifiers.training import model as models
 from verifiers.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from verifiers.training.files import read_json, require
+from verifiers.training.files import require
+from verifiers.training.folders import verifier_config
 from verifiers.training.recipe import Recipe, save_recipe
 from verifiers.training.sampling import Sampler, collate
 from verifiers.training.workers import Workers
@@ -75,7 +77,9 @@ class Trainer:
         self._evaluate, self._clock, self._sleep = evaluate, clock, sleep
         self._tokenizer = start / "tokenizer.json"
         self._cls, self._sep, self._pad = models.special_ids(self._tokenizer)
-        self._config = read_json(start / "config.json")
+        self._config = verifier_config(start)
+        if len(pairs) and int(pairs.tokens.max()) >= int(self._config["vocab_size"]):
+            raise ValueError(f"{start}: its tokenizer knows more words than its network")
         self._stopping = False
         if recipe.dropout and options.workers > 1:
             raise ValueError("workers would take turns at one generator: use 1, or no dropout")
@@ -89,6 +93,7 @@ class Trainer:
             {n: p.detach().clone() for n, p in self._trained.items()} if recipe.ema else {}
         )
         self._sampler = Sampler(pairs, recipe)
+        self._meta = _meta(pairs, recipe)
         if (options.folder / CHECKPOINT).exists():
             self._restore(load_checkpoint(options.folder / CHECKPOINT))
         self._loss_sum, self._loss_rows = 0.0, 0
@@ -103,8 +108,16 @@ class Trainer:
         """Batches trained on so far."""
         return self._sampler.position.steps
 
-    def run(self) -> None:
-        """Train until the end, or until SIGTERM or SIGINT, and write a checkpoint."""
+    def run(self) -> bool:
+        """Train until the end, or until SIGTERM or SIGINT, and write a checkpoint.
+
+        Returns:
+            Whether the end, or ``stop_at``, was reached.
+
+        Raises:
+            ValueError: If nothing says when to stop, or if loss, gradients or weights are no longer
+                finite numbers. The last checkpoint stays as it is.
+        """
         options, recipe = self.options, self.recipe
         options.folder.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, options.folder / "recipe.json")
@@ -137,6 +150,7 @@ class Trainer:
                         due[name] = (self.tokens // every + 1) * every
                         self._do(name)
         self._do("checkpoint")
+        return self.tokens >= stop
 
     def averaged(self) -> dict[str, torch.Tensor]:
         """All weights, the trained ones as their running average if one is kept."""
@@ -157,7 +171,9 @@ class Trainer:
         batch = self._sampler.next()
         arrays = collate(self._pairs, batch, cls=self._cls, sep=self._sep, pad=self._pad)
         loss = self._workers.backward(arrays, smoothing=recipe.smoothing, bf16=recipe.bf16)
-        torch.nn.utils.clip_grad_norm_(self._trained.values(), recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), recipe.clip)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged(f"loss {loss}, gradient norm {float(norm)}")
         for group in self._optimizer.param_groups:
             group["lr"] = recipe.lr * group["times"] * factor
         self._optimizer.step()
@@ -172,6 +188,13 @@ class Trainer:
                 )
         self._loss_sum += loss * len(batch)
         self._loss_rows += len(batch)
+
+    def _diverged(self, what: str) -> ValueError:
+        at = f"step {self.steps:,}, {self.tokens:,} tokens"
+        return ValueError(
+            f"training came apart at {at}: {what}. Nothing was written since the last checkpoint."
+            " Begin in another folder with a lower lr or a longer warm-up."
+        )
 
     def _make_optimizer(self) -> Any:
         groups: dict[tuple[float, float], list[Any]] = {}
@@ -201,7 +224,7 @@ class Trainer:
             moments=moments,
             rng=self._torch.get_rng_state(),
             position=self._sampler.position,
-            meta={"seed": self.recipe.seed},
+            meta=self._meta,
         )
 
     def _restore(self, state: Checkpoint) -> None:
@@ -210,20 +233,49 @@ class Trainer:
                 f"{self.options.folder} was begun with seed {state.meta['seed']}, not "
                 f"{self.recipe.seed}: its order of data would change. Use another folder."
             )
-        self.network.load_state_dict(dict(state.weights))
-        for name, value in state.average.items():
-            if name in self._average:
-                self._average[name].copy_(value)
+        self._refuse_another_run(state.meta)
+        try:
+            self.network.load_state_dict(dict(state.weights))
+        except RuntimeError as exc:  # torch's word for other names or shapes
+            raise ValueError(
+                f"{self.options.folder} was begun from another network than the start checkpoint"
+                " given. Use that one, or another folder."
+            ) from exc
+        for name, mine in self._average.items():
+            # A run that kept no average so far begins one where it stands.
+            mine.copy_(state.average.get(name, self._trained[name].detach()))
         for key, value in state.moments.items():
             moment, _, name = key.partition("/")
-            self._optimizer.state[self._trained[name]][moment] = value
+            if name in self._trained:
+                self._optimizer.state[self._trained[name]][moment] = value
         self._torch.set_rng_state(state.rng)
         self._sampler = Sampler(self._pairs, self.recipe, state.position)
+
+    def _refuse_another_run(self, meta: Mapping[str, Any]) -> None:
+        """Data or a recipe other than the run's own: its figures would be of neither.
+
+        Checkpoints of versions that kept no word of it are taken as they are.
+        """
+        kept, mine = meta.get("recipe", {}), self._meta["recipe"]
+        other = sorted(key for key in kept.keys() & mine.keys() if kept[key] != mine[key])
+        if meta.get("pairs", self._meta["pairs"]) != self._meta["pairs"]:
+            other.insert(0, "the training pairs")
+        if other:
+            raise ValueError(
+                f"{self.options.folder} was begun with other values of: {', '.join(other)}."
+                " Go on with what it was begun with, or use another folder. Only decay_start and"
+                " decay_tokens may change."
+            )
 
     # Beside the steps ----------------------------------------------------------------------
 
     def _do(self, what: str) -> None:
         folder = self.options.folder
+        if what != "evaluate":
+            # The last step's loss was measured before its update.
+            for name, parameter in self._trained.items():
+                if not self._torch.isfinite(parameter).all():
+                    raise self._diverged(f"{name} holds what is no number")
         match what:
             case "checkpoint":
                 save_checkpoint(self._snapshot(), folder / CHECKPOINT)
@@ -297,6 +349,12 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _meta(pairs: Pairs, recipe: Recipe) -> dict[str, Any]:
+    """What a checkpoint remembers of its run: what may not change when it goes on."""
+    kept = {k: v for k, v in asdict(recipe).items() if k not in ("decay_start", "decay_tokens")}
+    return {"seed": recipe.seed, "pairs": pairs.digest(), "recipe": json.loads(json.dumps(kept))}
 
 
 _HEAD = ("bert.pooler.", "classifier.", "exit.")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from verifiers.training.export import Shape
-from verifiers.training.files import read_json, replace_bytes, require, write_json
+from verifiers.training.files import read_tokenizer, replace_bytes, require, write_json
+from verifiers.training.folders import model_config, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,13 +47,19 @@ def load(folder: Path, *, seed: int = 0, dropout: float = 0.0) -> torch.nn.Modul
     """The network of a checkpoint folder. Heads that are not in it stay fresh, by ``seed``.
 
     Raises:
-        ValueError: If anything but a head is missing, or something is left over.
+        ValueError: If anything but a head is missing, something is left over, or the weights have
+            other shapes than the config says.
     """
-    config = read_json(folder / "config.json")
+    config = model_config(folder)
     network = build(config, seed=seed, dropout=dropout)
-    stored = require("safetensors.torch").load_file(str(folder / "model.safetensors"))
+    stored = read_tensors(folder / "model.safetensors", framework="torch")
     stored = {name: value.float() for name, value in stored.items() if "position_ids" not in name}
-    missing, unexpected = network.load_state_dict(stored, strict=False)
+    try:
+        missing, unexpected = network.load_state_dict(stored, strict=False)
+    except RuntimeError as exc:  # torch's word for other shapes
+        raise ValueError(
+            f"{folder / 'model.safetensors'} has weights of other shapes than its config.json says"
+        ) from exc
     if unexpected or any(not name.startswith(("classifier.", "exit.")) for name in missing):
         raise ValueError(f"{folder} is no such network: missing {missing}, unknown {unexpected}")
     return network
@@ -86,7 +93,7 @@ def save(weights: Tensors, config: Mapping[str, Any], tokenizer: Path, folder: P
 
 def special_ids(tokenizer: Path) -> tuple[int, int, int]:
     """The ids of ``[CLS]``, ``[SEP]`` and ``[PAD]``."""
-    reader = require("tokenizers").Tokenizer.from_file(str(tokenizer))
+    reader = read_tokenizer(tokenizer)
     found = {name: reader.token_to_id(name) for name in ("[CLS]", "[SEP]", "[PAD]")}
     if absent := [name for name, number in found.items() if number is None]:
         raise ValueError(f"{tokenizer} has no {', '.join(absent)}: not a BERT tokenizer")

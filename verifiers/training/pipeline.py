@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tempfile
 from collections import Counter
 from dataclasses import asdict
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from verifiers.training import evaluate as ev
 from verifiers.training import model as models
@@ -17,8 +19,16 @@ from verifiers.training.card import write_card
 from verifiers.training.checkpoint import load_checkpoint
 from verifiers.training.data import Row, load_pairs, read_rows
 from verifiers.training.exits import fit_exit
-from verifiers.training.export import Storage, export, read_weights
-from verifiers.training.files import read_json, replace_bytes, require, write_json
+from verifiers.training.export import INT8_GRAPH, WEIGHTS, Storage, export, read_weights
+from verifiers.training.files import file_digest, read_json, replace_bytes, require, write_json
+from verifiers.training.folders import (
+    check_files,
+    check_labels,
+    encoder_config,
+    longest,
+    read_tensors,
+    verifier_config,
+)
 from verifiers.training.generate import generate, summary
 from verifiers.training.loop import CHECKPOINT, RunOptions, Trainer
 from verifiers.training.recipe import Recipe, load_recipe
@@ -26,7 +36,6 @@ from verifiers.training.sampling import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,18 +47,28 @@ USED = "used.json"
 def generate_file(
     sources: Sequence[Path], target: Path, *, each: int, seed: int
 ) -> dict[str, dict[str, int]]:
-    """Write generated pairs as gzip JSON lines; returns their counts. See :mod:`.generate`."""
+    """Write generated pairs as JSON lines; returns their counts. See :mod:`.generate`.
+
+    Raises:
+        ValueError: If no row is asked for, or none can be made of the pairs.
+    """
+    if each < 1:
+        raise ValueError(f"{each} rows a rule are none: ask for 1 at least")
     rows = chain.from_iterable(read_rows(source) for source in sources)
     made = list(generate(rows, each=each, seed=seed))
+    if not made:
+        files = ", ".join(str(source) for source in sources)
+        raise ValueError(f"no pair could be made of those in {files}. Nothing was written.")
     write_rows(made, target)
     return summary(made)
 
 
 def write_rows(rows: Iterable[Row], target: Path) -> None:
-    """Write pairs as gzip JSON lines; the same rows give the same bytes."""
+    """Write pairs as JSON lines, packed if the name ends in ``.gz``; same rows, same bytes."""
     text = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
     target.parent.mkdir(parents=True, exist_ok=True)
-    replace_bytes(target, gzip.compress(text.encode("utf-8"), mtime=0))
+    data = text.encode("utf-8")
+    replace_bytes(target, gzip.compress(data, mtime=0) if target.suffix == ".gz" else data)
 
 
 def init(
@@ -69,14 +88,18 @@ def init(
             encoder or sequence classifier, as Hugging Face's libraries write it.
         target: Folder to write.
         layers: Layers to keep, in the order they are to have.
-        labels: Names of the new head's columns.
+        labels: Names of the new head's columns; training knows one order of one set of them.
         exit_layer: After how many of the kept layers a second head reads; 0 for none.
         lower: A verifier trained from the same encoder. Embeddings and lowest layers are taken
             from it, so that a deeper model begins where a shallower one has arrived.
         lower_layers: How many. The last layer of a verifier knows its first token alone, and is
             of no use below others.
+
+    Raises:
+        ValueError: If layers or labels are none that can be had, or a checkpoint is damaged.
     """
-    config = read_json(source / "config.json")
+    check_labels(labels, "--labels")
+    config = encoder_config(source)
     if not layers or not all(0 <= i < int(config["num_hidden_layers"]) for i in layers):
         raise ValueError(f"layers {list(layers)} are not all among those of {source}")
     weights = _encoder(
@@ -127,6 +150,27 @@ def _encoder(source: Path, places: Mapping[int, Sequence[int]]) -> dict[str, NDA
     return weights
 
 
+class Stopped(NamedTuple):
+    """A run that a signal stopped before its end; it has a checkpoint, and no model yet."""
+
+    tokens: int
+
+
+def check_apart(data: Sequence[Path], held_out: Path) -> None:
+    """See that held-out pairs are none of the files trained on.
+
+    Raises:
+        ValueError: If they are one of them, under whatever name.
+    """
+    kept_aside = file_digest(held_out)
+    for path in data:
+        if file_digest(path) == kept_aside:
+            raise ValueError(
+                f"the held-out pairs {held_out} are the training pairs {path}: figures and"
+                " calibration would rest on what was trained on. Keep other pairs aside."
+            )
+
+
 def train(
     data: Sequence[Path],
     start: Path,
@@ -134,20 +178,30 @@ def train(
     options: RunOptions,
     *,
     held_out: Path | None = None,
-) -> Path:
-    """Train, or go on with the run in ``options.folder``; returns the averaged model's folder."""
+) -> Path | Stopped:
+    """Train, or go on with the run in ``options.folder``.
+
+    Returns:
+        The averaged model's folder, or how far the run came when a signal stopped it.
+
+    Raises:
+        ValueError: If data, recipe and start do not fit each other or what the run was begun with.
+    """
+    if held_out is not None:
+        check_apart(data, held_out)
     tokenizer = start / "tokenizer.json"
-    longest = max(stage.max_length for stage in recipe.stages)
+    limit = max(stage.max_length for stage in recipe.stages)
     cache = options.folder / "cache"
-    pairs = load_pairs(data, tokenizer, max_length=longest, cache=cache)
+    pairs = load_pairs(data, tokenizer, max_length=limit, cache=cache)
     trainer = Trainer(
         pairs,
         recipe,
         start,
         options,
-        evaluate=_evaluation(held_out, tokenizer, longest, cache) if held_out else None,
+        evaluate=_evaluation(held_out, tokenizer, limit, cache) if held_out else None,
     )
-    trainer.run()
+    if not trainer.run():
+        return Stopped(trainer.tokens)
     trainer.save_model(options.folder / "model")
     used = {
         "tokens": trainer.tokens,
@@ -160,8 +214,8 @@ def train(
     return options.folder / "model"
 
 
-def _evaluation(held_out: Path, tokenizer: Path, longest: int, cache: Path) -> Any:
-    pairs = load_pairs([held_out], tokenizer, max_length=longest, cache=cache)
+def _evaluation(held_out: Path, tokenizer: Path, limit: int, cache: Path) -> Any:
+    pairs = load_pairs([held_out], tokenizer, max_length=limit, cache=cache)
     specials = models.special_ids(tokenizer)
 
     def evaluate(network: Any) -> Mapping[str, float]:
@@ -198,13 +252,13 @@ def average(checkpoints: Sequence[Path], start: Path, target: Path, *, max_lengt
                 )
     stack = require("torch").stack
     mean = {name: stack([w[name] for w in weights]).mean(0) for name in weights[0]}
-    config = {**read_json(start / "config.json"), "max_length": max_length, "dtype": "float32"}
+    config = {**verifier_config(start), "max_length": max_length, "dtype": "float32"}
     models.save(mean, config, start / "tokenizer.json", target)
 
 
 def _weights(path: Path) -> Mapping[str, Any]:
     if path.is_dir():  # as it is: a network built from it would get fresh heads where it has none
-        stored = require("safetensors.torch").load_file(str(path / "model.safetensors"))
+        stored = read_tensors(path / "model.safetensors", framework="torch")
         return {name: value.float() for name, value in stored.items()}
     state = load_checkpoint(path)
     return {**state.weights, **state.average}
@@ -215,32 +269,57 @@ def export_calibrated(
 ) -> dict[str, Any]:
     """Export, then fit temperatures and exit with the exported file itself, then write them.
 
-    The held-out pairs serve early stopping and calibration, never training.
+    The held-out pairs serve early stopping and calibration, never training. The model is made
+    beside ``target``, and what is there is replaced only when all of it has come out well.
+
+    Raises:
+        ValueError: If checkpoint or held-out pairs cannot be used.
     """
-    config = export(model, target, storage=storage)
-    layer = int(config.get("exit_layer", 0))
-    pairs, found = held_out_logits(target, held_out, threads=threads, early=bool(layer))
-    logits = found[:, :3]
-    fitted = calibrate(logits, pairs.labels, pairs.datasets)
-    extra = {"calibration": fitted.to_config()}
-    if layer:
-        leaving = fit_exit(found[:, 3:], logits, pairs.labels, fitted, layer=layer)
-        if leaving is not None:
-            extra["exit"] = leaving.to_config()
-    return export(model, target, storage=storage, max_length=int(config["max_length"]), extra=extra)
+    pairs = held_out_pairs(model, held_out, verifier_config(model))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as scratch:
+        made = Path(scratch) / target.name
+        config = export(model, made, storage=storage)
+        layer = int(config.get("exit_layer", 0))
+        forward = ev.onnx_forward(made, threads=threads, early=bool(layer))
+        found = ev.logits_of(pairs, forward, specials=models.special_ids(made / "tokenizer.json"))
+        logits = found[:, :3]
+        fitted = calibrate(logits, pairs.labels, pairs.datasets)
+        config["calibration"] = fitted.to_config()
+        if layer:
+            leaving = fit_exit(found[:, 3:], logits, pairs.labels, fitted, layer=layer)
+            if leaving is not None:
+                config["exit"] = leaving.to_config()
+        write_json(made / "config.json", config)
+        _put(made, target)
+    return config
 
 
-def held_out_logits(
-    folder: Path, held_out: Path, *, threads: int = 1, early: bool = False
-) -> tuple[Pairs, NDArray[Any]]:
-    """An exported model's logits on held-out pairs; see :func:`.evaluate.onnx_forward`."""
-    if not (folder / "model.onnx").is_file():
-        raise FileNotFoundError(f"{folder} holds no model.onnx; export writes one")
-    limit = int(read_json(folder / "config.json")["max_length"])
-    tokenizer = folder / "tokenizer.json"
-    pairs = load_pairs([held_out], tokenizer, max_length=limit)
-    forward = ev.onnx_forward(folder, threads=threads, early=early)
-    return pairs, ev.logits_of(pairs, forward, specials=models.special_ids(tokenizer))
+def _put(made: Path, target: Path) -> None:
+    """Move a model's files where others may be. The config goes last: its digests name the rest."""
+    target.mkdir(exist_ok=True)
+    names = sorted((file.name for file in made.iterdir()), key=lambda name: name == "config.json")
+    for name in {INT8_GRAPH, WEIGHTS}.difference(names):  # of another storage
+        (target / name).unlink(missing_ok=True)
+    for name in names:
+        (made / name).replace(target / name)
+
+
+def held_out_pairs(folder: Path, held_out: Path, config: Mapping[str, Any]) -> Pairs:
+    """Held-out pairs as a model of this config reads them.
+
+    Raises:
+        ValueError: If the file cannot be read, or lacks pairs of either kind.
+    """
+    limit = longest(config)
+    pairs = load_pairs([held_out], folder / "tokenizer.json", max_length=limit)
+    hits = pairs.labels == 0
+    if not hits.any() or hits.all():
+        raise ValueError(
+            f"{held_out} has to hold pairs with the label entailment and with others, of"
+            f" {limit} tokens at most; {len(pairs)} fit, {sum(pairs.dropped.values())} do not"
+        )
+    return pairs
 
 
 def evaluate_exported(
@@ -251,14 +330,27 @@ def evaluate_exported(
     sample: int | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Figures of an exported model, at the threshold that its calibration fixed (else 0.5)."""
-    found = read_json(folder / "config.json").get("calibration", {})
+    """Figures of an exported model, at the threshold that its calibration fixed (else 0.5).
+
+    Raises:
+        FileNotFoundError: If the folder holds no exported model.
+        ModelUnavailable: If a file is not the one its config names, or cannot be loaded.
+        ValueError: If labels or pairs do not fit.
+    """
+    if not (folder / "model.onnx").is_file():
+        raise FileNotFoundError(f"{folder} holds no model.onnx; export writes one")
+    check_files(folder)
+    config = verifier_config(folder)
+    found = config.get("calibration") or {}
     threshold = float(found.get("entailment_threshold", 0.5))
-    pairs, logits = held_out_logits(folder, held_out, threads=threads)
+    pairs = held_out_pairs(folder, held_out, config)
+    forward = ev.onnx_forward(folder, threads=threads)
+    logits = ev.logits_of(pairs, forward, specials=models.special_ids(folder / "tokenizer.json"))
     logits = logits / float(found.get("temperature", 1.0))
     return {
         "model": folder.name,
         "threshold": threshold,
+        "held_out_rows": {"measured": len(pairs), "left_out": sum(pairs.dropped.values())},
         "held_out": ev.held_out(pairs, logits, threshold=threshold),
         "grounding": list(
             ev.grounding_table(

@@ -8,13 +8,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from verifiers.training.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+# Of a recipe's numbers: at least, and less than.
+_RANGES: Final = (
+    ("seed", 0, math.inf),
+    ("batch_tokens", 1, math.inf),
+    ("pool_batches", 1, math.inf),
+    ("head_factor", 0, math.inf),
+    ("weight_decay", 0, math.inf),
+    ("warmup_tokens", 0, math.inf),
+    ("decay_start", 0, math.inf),
+    ("decay_tokens", 1, math.inf),
+    ("exit_weight", 0, math.inf),
+    ("ema", 0, 1),
+    ("smoothing", 0, 1),
+    ("dropout", 0, 1),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +74,8 @@ class Recipe:
             Everything before is the stable part: from a checkpoint of it a later run can go on
             as if the decay had never been.
         decay_tokens: How long the fall to zero lasts.
-        freeze_words: Keep the word embeddings as they are. They are half of the parameters of six layers and
-            take a sixth of the time.
+        freeze_words: Keep the word embeddings as they are. They are half of the parameters of six
+            layers and take a sixth of the time.
         freeze_layers: Keep the embeddings and so many of the lowest layers as they are. No gradient
             has to reach them, which saves a sixth of the time for three of twelve.
         exit_weight: Weight of the exit head's loss beside the last head's, which has weight 1. Of
@@ -91,6 +108,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("a recipe needs at least one stage")
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value < high:
+                most = f" and less than {high:g}" if high < math.inf else ""
+                raise ValueError(f"{name} is {value}, but has to be at least {low:g}{most}")
+        if self.lr <= 0 or self.clip <= 0:
+            raise ValueError(f"lr {self.lr} and clip {self.clip} have to be more than 0")
         for stage in self.stages:
             if stage.tokens <= 0 or not any(w > 0 for w in stage.weights.values()):
                 raise ValueError(f"stage {stage.name!r} has no tokens or no data")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from verifiers.errors import ModelUnavailable
 from verifiers.training import model as models
 from verifiers.training.files import read_json, replace_bytes, require, write_json
+from verifiers.training.folders import check_files, model_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +40,12 @@ def restore(folder: Path, target: Path) -> int:
         How many numbers it has.
 
     Raises:
-        ModelUnavailable: If the graph was not made by this project's exporter.
+        ModelUnavailable: If the graph was not made by this project's exporter, or a file is not
+            the one that the folder's config names.
+        ValueError: If the config lacks what a network needs.
     """
-    config = read_json(folder / "config.json")
+    check_files(folder)
+    config = model_config(folder)
     shapes = {
         name: tuple(value.shape)
         for name, value in models.build(config, seed=0).state_dict().items()
@@ -69,7 +73,14 @@ def restored(folder: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, NDA
     """
     np, onnx = require("numpy"), require("onnx")
     config = read_json(folder / "config.json")
-    stored = _stored(onnx.load(folder / "model.onnx").graph.initializer, onnx.numpy_helper)
+    try:
+        graph = onnx.load(folder / "model.onnx").graph
+    except require("google.protobuf.message").DecodeError as exc:
+        raise ModelUnavailable(
+            f"{folder / 'model.onnx'} is no ONNX file, or is cut short. Nothing was written.",
+            hint="Copy or fetch the whole folder again.",
+        ) from exc
+    stored = _stored(graph.initializer, onnx.numpy_helper)
     scale = np.float32((config["hidden_size"] / config["num_attention_heads"]) ** 0.5)
     found = {}
     for name, shape in shapes.items():

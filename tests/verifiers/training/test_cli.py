@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -14,6 +18,7 @@ pytest.importorskip("onnx")
 from verifiers.training.__main__ import main
 from verifiers.training.evaluate import read_grounding
 from verifiers.training.files import read_json
+from verifiers.training.loop import Trainer
 
 RECIPE = {
     "stages": [
@@ -235,6 +240,282 @@ def test_a_damaged_checkpoint_is_no_traceback_and_no_fresh_start(tmp_path):
     path.write_bytes(b"\x10" * 100)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged"):
         load_checkpoint(path)
+
+
+def test_a_signal_ends_everything(  # noqa: PLR0917
+    tiny_start, toy_data, toy_held_out, recipe, tmp_path, capsys, monkeypatch
+):
+    """`all` does not export a model that is not trained to its end; again, it goes on."""
+    step = Trainer._step
+
+    def signalled(self):
+        step(self)
+        signal.raise_signal(signal.SIGTERM)
+
+    out, run = tmp_path / "out", tmp_path / "run"
+    recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))
+    training = ["--data", str(toy_data), "--start", str(tiny_start), "--recipe", str(recipe)]
+    training += ["--run", str(run), "--held-out", str(toy_held_out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", signalled)
+        assert main(["all", *training, "--out", str(out)]) == 130
+        assert "run the same command again to go on" in capsys.readouterr().err
+        assert main(["train", *training]) == 130
+    said = capsys.readouterr()
+    assert "stopped at" in said.err
+    assert "model:" not in said.out
+    assert (run / "checkpoint.safetensors").exists()
+    assert not (run / "model").exists()
+    assert not (run / "used.json").exists()
+    assert not out.exists()
+    assert main(["train", *training]) == 0
+    assert (run / "model").exists()
+
+
+def test_training_pairs_are_no_held_out_pairs(tiny_start, toy_data, recipe, tmp_path, capsys):
+    """Nor under another name; nothing is made or trained before that is seen."""
+    again = tmp_path / "other.jsonl.gz"
+    shutil.copy(toy_data, again)
+    run = tmp_path / "run"
+    for command, more in (("train", []), ("all", ["--out", str(tmp_path / "x"), "--each", "9"])):
+        told = [command, "--data", str(toy_data), "--held-out", str(again), "--run", str(run)]
+        told += ["--start", str(tiny_start), "--recipe", str(recipe), *more]
+        assert main(told) == 2
+        assert "Keep other pairs aside" in capsys.readouterr().err
+        assert not run.exists()
+
+
+@pytest.fixture
+def exported(tiny_start, toy_held_out, tmp_path):
+    """An exported model."""
+    out = tmp_path / "exported"
+    command = ["export", "--model", str(tiny_start), "--held-out", str(toy_held_out)]
+    assert main([*command, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"dataset": "d"}'])
+def test_a_failed_export_leaves_the_one_before(exported, tiny_start, tmp_path, text):
+    """Without held-out pairs there is no calibration, and without it no new model."""
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    held_out = tmp_path / "bad.jsonl"
+    if text is not None:
+        held_out.write_text(text)
+    command = ["export", "--model", str(tiny_start), "--held-out", str(held_out)]
+    assert main([*command, "--out", str(exported), "--storage", "int8"]) == 2
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
+    assert not list(tmp_path.glob(".export-*"))
+
+
+def test_an_export_replaces_its_files_and_no_others(exported, tiny_start, toy_held_out):
+    """Those of another storage go; what somebody put beside them stays."""
+    (exported / "notes.txt").write_text("mine")
+    command = ["export", "--model", str(tiny_start), "--held-out", str(toy_held_out)]
+    plain = {path.name for path in exported.iterdir()}
+    assert main([*command, "--out", str(exported), "--storage", "int8"]) == 0
+    small = {path.name for path in exported.iterdir()}
+    assert small == {*plain, "model.int8.onnx", "model.onnx.data"}
+    assert main([*command, "--out", str(exported)]) == 0
+    assert {path.name for path in exported.iterdir()} == plain
+    assert read_json(exported / "config.json")["name"] == "exported"
+
+
+def test_scores_that_are_no_numbers_have_no_figures(tiny_start, toy_held_out, tmp_path, capsys):
+    """A model that diverged would be perfectly calibrated."""
+    from safetensors.numpy import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_start, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["classifier.bias"][0] = float("nan")
+    save_file(weights, broken / "model.safetensors")
+    command = ["export", "--model", str(broken), "--held-out", str(toy_held_out)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "not numbers for 60 of 60 pairs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def _evaluated(model, held_out, *more):
+    return main(["evaluate", "--model", str(model), "--held-out", str(held_out), *more])
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_changed_file_is_not_measured(exported, toy_held_out, capsys, name):
+    """The digests in the config say of which files it is."""
+    (exported / name).write_bytes((exported / name).read_bytes() + b" ")
+    assert _evaluated(exported, toy_held_out) == 2
+    assert f"{name} is not the file its config.json names" in capsys.readouterr().err
+
+
+def test_a_graph_that_cannot_be_loaded_is_named(exported, toy_held_out, capsys):
+    """Where the config has no digest: cut, or made for a newer runtime."""
+    import onnx
+
+    graph, config = exported / "model.onnx", exported / "config.json"
+    config.write_text(json.dumps({**read_json(config), "sha256": None}))
+    model = onnx.load(graph)
+    model.opset_import[0].version = 999
+    onnx.save(model, graph)
+    assert _evaluated(exported, toy_held_out) == 2
+    assert "cannot load model.onnx" in capsys.readouterr().err
+    graph.write_bytes(graph.read_bytes()[:500])
+    assert _evaluated(exported, toy_held_out) == 2
+    assert "cannot load model.onnx" in capsys.readouterr().err
+
+
+def test_a_card_is_of_an_export(  # noqa: PLR0917
+    exported, toy_held_out, tiny_start, toy_data, recipe, capsys
+):
+    """A model from elsewhere has no digests to put into it."""
+    run = exported.parent / "run"
+    recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))
+    train = ["train", "--data", str(toy_data), "--start", str(tiny_start), "--run", str(run)]
+    assert main([*train, "--recipe", str(recipe)]) == 0
+    config = exported / "config.json"
+    config.write_text(json.dumps({**read_json(config), "sha256": None}))
+    command = ["card", "--model", str(exported), "--run", str(run), "--held-out", str(toy_held_out)]
+    assert main(command) == 2
+    assert "config.json has no sha256" in capsys.readouterr().err
+
+
+def test_pairs_that_were_left_out_are_counted(exported, toy_rows, tmp_path, capsys):
+    """Figures of the short ones are no figures of all."""
+    rows = [asdict(row) for row in toy_rows(40, 9)]
+    rows[0]["premise"] *= 40
+    held_out = tmp_path / "long.jsonl"
+    held_out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    capsys.readouterr()
+    assert _evaluated(exported, held_out) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["held_out_rows"] == {"measured": 39, "left_out": 1}
+    assert "1 held-out pairs are too long" in said.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"source": " ", "claim": "b", "label": "supported"}', "no row with a source"),
+        ("", "no row with a source"),
+        ('{"source": "a", "claim": "b", "label": "supported"}', "all 1 rows are supported"),
+        (json.dumps({"source": "a", "claim": "\ud83d", "label": "supported"}), "half a character"),
+    ],
+)
+def test_a_set_that_cannot_be_measured_is_named(  # noqa: PLR0917
+    exported, toy_held_out, tmp_path, capsys, text, says
+):
+    """And a folder that holds none."""
+    (tmp_path / "sets").mkdir()
+    sets = ["--grounding", str(tmp_path / "sets")]
+    assert _evaluated(exported, toy_held_out, *sets) == 2
+    assert "sets holds no .jsonl" in capsys.readouterr().err
+    (tmp_path / "sets" / "bad.jsonl").write_text(text)
+    assert _evaluated(exported, toy_held_out, *sets) == 2
+    error = capsys.readouterr().err
+    assert "bad.jsonl" in error
+    assert says in error
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "contradiction,neutral,entailment",
+        "entailment,neutral",
+        "entailment,neutral,contradiction,other",
+        "entailment,entailment,contradiction",
+    ],
+)
+def test_other_labels_are_refused_everywhere(  # noqa: PLR0917
+    exported, tiny_start, toy_data, toy_held_out, recipe, tmp_path, capsys, labels
+):
+    """Column 0 is trained and read as entailment, whatever a config says."""
+    says = "have to be entailment, neutral, contradiction in this order"
+    command = ["init", "--from", str(tiny_start), "--layers", "0", "--labels", labels]
+    assert main([*command, "--out", str(tmp_path / "start")]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "start").exists()
+
+    odd = tmp_path / "odd"
+    shutil.copytree(tiny_start, odd)
+    for folder in (odd, exported):
+        config = read_json(folder / "config.json")
+        config["id2label"] = dict(enumerate(labels.split(",")))
+        (folder / "config.json").write_text(json.dumps(config))
+    train = ["train", "--data", str(toy_data), "--start", str(odd), "--recipe", str(recipe)]
+    recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))
+    for command in (
+        [*train, "--run", str(tmp_path / "run")],
+        ["export", "--model", str(odd), "--held-out", str(toy_held_out), "--out", str(odd / "x")],
+        ["evaluate", "--model", str(exported), "--held-out", str(toy_held_out)],
+    ):
+        assert main(command) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("model.safetensors", b"\x10" * 100, "model.safetensors is damaged or cut short"),
+        ("tokenizer.json", b"{", "tokenizer.json is no tokenizer"),
+        ("config.json", b"{}", "config.json: vocab_size has to be"),
+        ("config.json", b"[]", "holds a list"),
+    ],
+)
+def test_a_damaged_start_is_named(  # noqa: PLR0917
+    tiny_start, toy_data, toy_held_out, recipe, tmp_path, capsys, name, content, says
+):
+    """By its file, whatever is done with it."""
+    start = tmp_path / "start"
+    shutil.copytree(tiny_start, start)
+    (start / name).write_bytes(content)
+    recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))
+    train = ["train", "--data", str(toy_data), "--start", str(start), "--recipe", str(recipe)]
+    export = ["export", "--model", str(start), "--held-out", str(toy_held_out)]
+    for command in (
+        [*train, "--run", str(tmp_path / "run")],
+        [*export, "--out", str(tmp_path / "out")],
+    ):
+        assert main(command) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--log-every", "0"), ("--workers", "0"), ("--stop-at", "x"), ("--checkpoint-every", "-1")],
+)
+def test_a_number_that_cannot_be_is_refused(option, value, capsys):
+    """By the parser, with the option's name."""
+    command = ["train", "--data", "x", "--start", "x", "--recipe", "x", "--run", "x"]
+    with pytest.raises(SystemExit):
+        main([*command, option, value])
+    assert f"argument {option}: '{value}' is no whole number" in capsys.readouterr().err
+
+
+def test_a_sample_of_none_is_refused(capsys):
+    """It would measure nothing."""
+    with pytest.raises(SystemExit):
+        _evaluated("x", "x", "--sample", "0")
+    assert "--sample" in capsys.readouterr().err
+
+
+def test_generate_writes_what_the_name_says(toy_data, tmp_path):
+    """Plain lines, or packed ones."""
+    command = ["generate", "--data", str(toy_data), "--each", "3", "--out"]
+    assert main([*command, str(tmp_path / "x.jsonl")]) == 0
+    assert main([*command, str(tmp_path / "x.jsonl.gz")]) == 0
+    plain = (tmp_path / "x.jsonl").read_bytes()
+    assert json.loads(plain.splitlines()[0])["dataset"].startswith("gen_")
+    assert gzip.decompress((tmp_path / "x.jsonl.gz").read_bytes()) == plain
+
+
+def test_generating_nothing_is_an_error(toy_data, tmp_path, capsys):
+    """An empty file would only be found out about in training."""
+    (tmp_path / "empty.jsonl").touch()
+    out = ["--out", str(tmp_path / "made.jsonl")]
+    assert main(["generate", "--data", str(tmp_path / "empty.jsonl"), *out]) == 2
+    assert "no pair could be made" in capsys.readouterr().err
+    assert main(["generate", "--data", str(toy_data), "--each", "0", *out]) == 2
+    assert "ask for 1 at least" in capsys.readouterr().err
+    assert not (tmp_path / "made.jsonl").exists()
 
 
 def test_user_errors_are_one_line(tmp_path, capsys):

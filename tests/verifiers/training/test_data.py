@@ -44,6 +44,40 @@ def test_a_bad_line_is_named_by_its_place_and_not_by_its_text(tmp_path, line, ma
     assert "secret" not in str(caught.value)
 
 
+def test_half_a_packed_file_is_named(tmp_path):
+    """Cut anywhere, or packed by another program than its name says."""
+    whole = gzip.compress((json.dumps(GOOD) + "\n").encode() * 500)
+    for data in (whole[:40], whole[:-4], b"plain", whole[:30] + b"\xff" * 30 + whole[60:]):
+        (tmp_path / "x.jsonl.gz").write_bytes(data)
+        with pytest.raises(ValueError, match=r"x\.jsonl\.gz is no whole gzip file"):
+            list(read_rows(tmp_path / "x.jsonl.gz"))
+
+
+def test_text_in_another_encoding_is_named(tmp_path):
+    """Such as what a spreadsheet saves."""
+    (tmp_path / "x.jsonl").write_bytes(json.dumps(GOOD).encode("utf-16"))
+    with pytest.raises(ValueError, match=r"x\.jsonl is not UTF-8"):
+        list(read_rows(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize("keep", [0, 100, 2_000, -10])
+def test_a_cut_cache_is_made_again(tiny_start, toy_data, tmp_path, keep):
+    """It holds nothing that could not be."""
+    tokenizer = tiny_start / "tokenizer.json"
+    one = load_pairs([toy_data], tokenizer, max_length=40, cache=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:keep])
+    two = load_pairs([toy_data], tokenizer, max_length=40, cache=tmp_path)
+    assert two.digest() == one.digest()
+
+
+def test_a_tokenizer_that_is_none_is_named(toy_data, tmp_path):
+    """By its file."""
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer"):
+        load_pairs([toy_data], tmp_path / "tokenizer.json", max_length=40)
+
+
 def test_encoding_keeps_every_token_and_counts_what_it_leaves_out(tiny_start):
     """Nothing is cut: a pair is kept whole, or left out and counted."""
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from verifiers.training import model as models  # noqa: E402
-from verifiers.training.checkpoint import load_checkpoint  # noqa: E402
+from verifiers.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from verifiers.training.data import load_pairs  # noqa: E402
 from verifiers.training.loop import CHECKPOINT, PAUSE, RunOptions, Trainer  # noqa: E402
 from verifiers.training.recipe import Recipe, Stage  # noqa: E402
@@ -241,6 +242,108 @@ def test_a_run_without_an_end_is_refused(pairs, tiny_start, tmp_path):
     endless = Recipe(RECIPE.stages, batch_tokens=256, decay_start=None)
     with pytest.raises(ValueError, match="when to stop"):
         trainer(pairs, tiny_start, tmp_path, recipe=endless).run()
+
+
+def test_a_diverging_run_stops_and_keeps_its_checkpoint(pairs, tiny_start, tmp_path):
+    """No step is made from what is no number, and nothing is written over what was good."""
+    trainer(pairs, tiny_start, tmp_path, stop_at=500).run()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    run = trainer(pairs, tiny_start, tmp_path)
+    for group in run._optimizer.param_groups:
+        group["times"] = 1e30
+    with pytest.raises(ValueError, match=r"training came apart at step .*lower lr"):
+        run.run()
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_weights_that_are_no_numbers_are_not_written(pairs, tiny_start, tmp_path):
+    """The last step's loss was good, and its update was not."""
+    run = trainer(pairs, tiny_start, tmp_path, stop_at=200)
+    step = run._step
+
+    def bad_step():
+        step()
+        with torch.no_grad():
+            run.network.classifier.weight.fill_(float("inf"))
+
+    run._step = bad_step
+    with pytest.raises(ValueError, match=r"came apart.*(loss|classifier\.weight)"):
+        run.run()
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_not_the_end(pairs, tiny_start, tmp_path, number):
+    """The loop says whether it came to the end, and goes on to it the next time."""
+    run = trainer(pairs, tiny_start, tmp_path)
+    step = run._step
+
+    def signalled():
+        step()
+        signal.raise_signal(number)
+
+    run._step = signalled
+    assert run.run() is False
+    assert run.steps == 1
+    again = trainer(pairs, tiny_start, tmp_path)
+    assert again.steps == 1
+    assert again.run() is True
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"lr": 1e-3}, "lr"),
+        ({"ema": 0.0}, "ema"),
+        ({"freeze_layers": 1}, "freeze_layers"),
+        ({"stages": RECIPE.stages[:1]}, "stages"),
+        ({"lr": 1e-3, "clip": 2.0, "decay_start": 7_000}, "clip, lr"),
+    ],
+)
+def test_another_recipe_is_refused(pairs, tiny_start, tmp_path, change, names):
+    """What the card says of a run has to be true of all of it; when it decays may change."""
+    trainer(pairs, tiny_start, tmp_path, stop_at=500).run()
+    with pytest.raises(ValueError, match=f"other values of: {names}\\."):
+        trainer(pairs, tiny_start, tmp_path, recipe=changed(**change))
+
+
+def test_other_pairs_are_refused(pairs, tiny_start, tmp_path):
+    """Places in the data would be places in other data."""
+    trainer(pairs, tiny_start, tmp_path, stop_at=500).run()
+    other = replace(pairs, labels=pairs.labels[::-1].copy())
+    with pytest.raises(ValueError, match="other values of: the training pairs"):
+        trainer(other, tiny_start, tmp_path)
+
+
+def test_an_older_checkpoint_is_taken_as_it_is(pairs, tiny_start, tmp_path):
+    """It does not say of what it is; an average it lacks begins at its weights."""
+    trainer(pairs, tiny_start, tmp_path, recipe=changed(ema=0.0), stop_at=500).run()
+    old = load_checkpoint(tmp_path / CHECKPOINT)
+    save_checkpoint(replace(old, meta={"seed": old.meta["seed"]}), tmp_path / CHECKPOINT)
+    run = trainer(pairs, tiny_start, tmp_path, recipe=changed(freeze_layers=1))
+    averaged = run.averaged()
+    assert all(torch.equal(averaged[name], value) for name, value in old.weights.items())
+    run.run()
+
+
+def test_another_start_is_refused(pairs, tiny_start, tmp_path):
+    """A checkpoint of a network of other sizes is no place to go on from."""
+    run = tmp_path / "run"
+    trainer(pairs, tiny_start, run, stop_at=500).run()
+    config = {**json.loads((tiny_start / "config.json").read_text()), "vocab_size": 500}
+    weights = dict(models.build(config, seed=1).named_parameters())
+    models.save(weights, config, tiny_start / "tokenizer.json", tmp_path / "wider")
+    with pytest.raises(ValueError, match="begun from another network"):
+        trainer(pairs, tmp_path / "wider", run)
+
+
+def test_a_network_without_all_words_is_refused(pairs, tiny_start, tmp_path):
+    """Its tokenizer belongs to another."""
+    config = {**json.loads((tiny_start / "config.json").read_text()), "vocab_size": 10}
+    weights = dict(models.build(config, seed=1).named_parameters())
+    models.save(weights, config, tiny_start / "tokenizer.json", tmp_path / "few")
+    with pytest.raises(ValueError, match="more words than its network"):
+        trainer(pairs, tmp_path / "few", tmp_path)
 
 
 def test_bfloat16_steps_run(pairs, tiny_start, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,20 @@ def test_the_rate_rises_stays_and_falls():
     assert [RECIPE.lr_factor(t) for t in (0, 25, 50, 399, 450, 500, 900)] == [
         0, 0.5, 1, 1, 0.5, 0, 0,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("decay_tokens", 0), ("decay_start", -1), ("warmup_tokens", -5), ("pool_batches", 0),
+        ("batch_tokens", 0), ("seed", -1), ("lr", 0.0), ("lr", -1.0), ("clip", 0.0), ("ema", 1.0),
+        ("smoothing", 7.0), ("dropout", 3.0), ("head_factor", -1.0), ("exit_weight", -1.0),
+    ],
+)  # fmt: skip
+def test_a_number_out_of_range_is_named(field, value):
+    """When the recipe is made, and not by a traceback on the way."""
+    with pytest.raises(ValueError, match=f"{field} "):
+        replace(RECIPE, **{field: value})
 
 
 @given(st.integers(0, 10_000))

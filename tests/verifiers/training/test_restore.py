@@ -100,8 +100,24 @@ def test_a_foreign_graph_is_refused(
     for tensor in graph.graph.initializer:
         tensor.name = tensor.name.replace("bert.", "roberta.")
     onnx.save(graph, tmp_path / "out" / GRAPH)
+    with pytest.raises(
+        ModelUnavailable, match=r"model\.onnx is not the file its config\.json names"
+    ):
+        restore(tmp_path / "out", tmp_path / "back")
+    config = tmp_path / "out" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sha256": None}))
     with pytest.raises(ModelUnavailable, match="embeddings"):
         restore(tmp_path / "out", tmp_path / "back")
     assert main(["restore", "--model", str(tmp_path / "out"), "--out", str(tmp_path / "back")]) == 2
     assert "no weights" in capsys.readouterr().err
     assert not (tmp_path / "back").exists()
+
+
+def test_half_a_graph_is_refused(loud_start: Path, tmp_path: Path) -> None:
+    """Also where the config has no digest to compare it with."""
+    export(loud_start, tmp_path / "out", storage="float32")
+    graph, config = tmp_path / "out" / GRAPH, tmp_path / "out" / "config.json"
+    graph.write_bytes(graph.read_bytes()[:999])
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sha256": None}))
+    with pytest.raises(ModelUnavailable, match="is cut short"):
+        restore(tmp_path / "out", tmp_path / "back")
