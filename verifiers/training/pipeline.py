@@ -270,14 +270,15 @@ def export_calibrated(
     """Export, then fit temperatures and exit with the exported file itself, then write them.
 
     The held-out pairs serve early stopping and calibration, never training. The model is made
-    beside ``target``, and what is there is replaced only when all of it has come out well.
+    inside ``target``, and what is there is replaced only when all of it has come out well.
 
     Raises:
         ValueError: If checkpoint or held-out pairs cannot be used.
     """
     pairs = held_out_pairs(model, held_out, verifier_config(model))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as scratch:
+    target = target.resolve()  # "." and ".." have no name to call the model by
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target) as scratch:
         made = Path(scratch) / target.name
         config = export(model, made, storage=storage)
         layer = int(config.get("exit_layer", 0))
@@ -297,12 +298,12 @@ def export_calibrated(
 
 def _put(made: Path, target: Path) -> None:
     """Move a model's files where others may be. The config goes last: its digests name the rest."""
-    target.mkdir(exist_ok=True)
-    names = sorted((file.name for file in made.iterdir()), key=lambda name: name == "config.json")
-    for name in {INT8_GRAPH, WEIGHTS}.difference(names):  # of another storage
-        (target / name).unlink(missing_ok=True)
-    for name in names:
+    names = {file.name for file in made.iterdir()}
+    for name in sorted(names - {"config.json"}):
         (made / name).replace(target / name)
+    for name in {INT8_GRAPH, WEIGHTS} - names:  # of another storage
+        (target / name).unlink(missing_ok=True)
+    (made / "config.json").replace(target / "config.json")
 
 
 def held_out_pairs(folder: Path, held_out: Path, config: Mapping[str, Any]) -> Pairs:

@@ -304,7 +304,21 @@ def test_a_failed_export_leaves_the_one_before(exported, tiny_start, tmp_path, t
     command = ["export", "--model", str(tiny_start), "--held-out", str(held_out)]
     assert main([*command, "--out", str(exported), "--storage", "int8"]) == 2
     assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
-    assert not list(tmp_path.glob(".export-*"))
+    assert not list(tmp_path.rglob(".export-*"))
+
+
+def test_an_export_to_the_folder_above_moves_nothing_else(
+    tiny_start, toy_held_out, tmp_path, monkeypatch
+):
+    """``..`` has no name of its own; files that lie beside stay where they are."""
+    below = tmp_path / "above" / "below"
+    below.mkdir(parents=True)
+    (below / "precious.txt").write_text("mine")
+    monkeypatch.chdir(below)
+    command = ["export", "--model", str(tiny_start), "--held-out", str(toy_held_out)]
+    assert main([*command, "--out", ".."]) == 0
+    assert [path.name for path in below.iterdir()] == ["precious.txt"]
+    assert read_json(tmp_path / "above" / "config.json")["name"] == "above"
 
 
 def test_an_export_replaces_its_files_and_no_others(exported, tiny_start, toy_held_out):
@@ -332,7 +346,7 @@ def test_scores_that_are_no_numbers_have_no_figures(tiny_start, toy_held_out, tm
     command = ["export", "--model", str(broken), "--held-out", str(toy_held_out)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 2
     assert "not numbers for 60 of 60 pairs" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").iterdir())
 
 
 def _evaluated(model, held_out, *more):
