@@ -326,24 +326,26 @@ def test_an_older_checkpoint_is_taken_as_it_is(pairs, tiny_start, tmp_path):
     run.run()
 
 
+def with_words(count, start, folder):
+    """A start checkpoint with an embedding for so many words, whatever its tokenizer knows."""
+    config = {**json.loads((start / "config.json").read_text()), "vocab_size": count}
+    weights = dict(models.build(config, seed=1).named_parameters())
+    models.save(weights, config, start / "tokenizer.json", folder)
+    return folder
+
+
 def test_another_start_is_refused(pairs, tiny_start, tmp_path):
     """A checkpoint of a network of other sizes is no place to go on from."""
     run = tmp_path / "run"
     trainer(pairs, tiny_start, run, stop_at=500).run()
-    config = {**json.loads((tiny_start / "config.json").read_text()), "vocab_size": 500}
-    weights = dict(models.build(config, seed=1).named_parameters())
-    models.save(weights, config, tiny_start / "tokenizer.json", tmp_path / "wider")
     with pytest.raises(ValueError, match="begun from another network"):
-        trainer(pairs, tmp_path / "wider", run)
+        trainer(pairs, with_words(500, tiny_start, tmp_path / "wider"), run)
 
 
 def test_a_network_without_all_words_is_refused(pairs, tiny_start, tmp_path):
     """Its tokenizer belongs to another."""
-    config = {**json.loads((tiny_start / "config.json").read_text()), "vocab_size": 10}
-    weights = dict(models.build(config, seed=1).named_parameters())
-    models.save(weights, config, tiny_start / "tokenizer.json", tmp_path / "few")
     with pytest.raises(ValueError, match="more words than its network"):
-        trainer(pairs, tmp_path / "few", tmp_path)
+        trainer(pairs, with_words(10, tiny_start, tmp_path / "few"), tmp_path)
 
 
 def test_bfloat16_steps_run(pairs, tiny_start, tmp_path):
