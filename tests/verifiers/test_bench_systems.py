@@ -69,6 +69,22 @@ def test_the_whole_path_tells_supported_from_not(items, engine) -> None:
     assert row.granularity == "mixed"
 
 
+def test_what_was_labelled_as_a_claim_is_judged_also_where_it_looks_like_none(engine) -> None:
+    """A question labelled as a claim is read whole; as an answer it has nothing to contradict."""
+    text = "Can gift cards be resold for cash?"
+    as_claim = Item("q", "s", (SOURCE,), text, None, "claim", False, None)
+    as_answer = Item("q", "s", (SOURCE,), text, None, "answer", False, None)
+    system = Pipeline(make_extractor("xx"), engine, EvidenceSettings())
+    claim, answer = run(system, [as_claim, as_answer])
+    system.close()
+    (whole,) = bare([as_claim], engine, values=True)
+    assert (answer.score, answer.claims) == (1.0, 0)
+    assert claim.score == whole.score
+    assert claim.score is not None
+    assert claim.score < 0.5
+    assert (claim.claims, claim.flagged, claim.pairs) == (1, ((0, len(text), claim.score),), 1)
+
+
 def bare(items, engine, *, values):
     system = BareModel(make_extractor("xx"), engine, EvidenceSettings(), values=values)
     try:

@@ -11,7 +11,8 @@
 ``pipeline``
     The whole path: claims, evidence, model, values. An answer is as well supported as the least
     supported of its checkworthy claims; one without any is not contradicted by anything and
-    scores 1.
+    scores 1. A text that was labelled as a single claim is one, also where nothing in it looks
+    checkworthy (a question, "I do"): it is then judged whole, as by ``model+values``.
 
 All read the same windows, so that scores of one are found in the cache by the others.
 """
@@ -236,11 +237,13 @@ class Pipeline:
         self._language = language
         self._meter = Meter(engine)
         self._verifier = Verifier(extractor=extractor, engine=self._meter, evidence=evidence)
+        self._whole = BareModel(extractor, engine, evidence, values=True)
         self._evidence = evidence
 
     def close(self) -> None:
-        """Stop the verifier's thread."""
+        """Stop the verifier's threads."""
         self._verifier.close()
+        self._whole.close()
 
     @property
     def digest(self) -> str:
@@ -287,6 +290,8 @@ class Pipeline:
             flagged.append((span.start, span.end, score))
         if error is not None:
             return _unseen(item, error, begun, passing=passing)
+        if not flagged and item.granularity == "claim":
+            return replace(self._whole.score(item), seconds=time.perf_counter() - begun)
         done = _result(item, lowest, begun, tuple(read), self._meter)
         return replace(done, flagged=tuple(flagged), claims=len(flagged))
 
