@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verifiers.bench import values
+from verifiers.bench import running, values
 from verifiers.bench.minimal_pairs import MinimalPair, minimal_pairs
 from verifiers.bench.systems import Result
 from verifiers.bench.value_gain import GROUPS, gains, items_of, table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from verifiers.bench.items import Item
 
 
 def pair(number: int, kind: str, *, consistent: bool) -> MinimalPair:
@@ -119,3 +121,19 @@ def test_the_command_measures_a_model_with_and_without_values(
         assert every["recall"][1] >= 0.5
     # Half of the supported were to be flagged, by each system's own scores.
     assert every["alarms"] == [0.5, 0.5]
+
+
+def test_a_model_that_could_look_at_nothing_has_no_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a server that went down reads as a model that calls everything unsupported."""
+
+    def down(_system: object, items: list[Item], **_: object) -> list[Result]:
+        return [Result(item.digest, None, "it went away", (), 0, 0, 0, None) for item in items]
+
+    some = [p for p in minimal_pairs() if p.id.startswith("p0.")]
+    monkeypatch.setattr(values, "minimal_pairs", lambda: some)
+    monkeypatch.setattr(running, "run", down)
+    with pytest.raises(SystemExit, match="none of the minimal pairs could be scored: it went away"):
+        values.main(["--threshold", "0.5", "--cache", str(tmp_path / "c")])
+    assert not capsys.readouterr().out

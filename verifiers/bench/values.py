@@ -187,16 +187,26 @@ def gained(
                 at = threshold
                 if chosen_on is not None:
                     known = run(system, chosen_on, workers=workers)
+                    _require_scored(known, f"of {held_out}")
                     at = (
                         choose_threshold(chosen_on, known, rule="equal")
                         if alarms is None
                         else float(np.quantile(_supported(chosen_on, known), alarms))
                     )
-                found.append((run(system, items_of(pairs), workers=workers), at))
+                results = run(system, items_of(pairs), workers=workers)
+                _require_scored(results, "of the minimal pairs")
+                found.append((results, at))
                 sys.stderr.write(f"{system.name}: threshold {at:.3f}\n")
             finally:
                 system.close()
     return gains(pairs, *found)
+
+
+def _require_scored(results: Sequence[Result], whose: str) -> None:
+    """Figures of a model that could look at nothing would look like figures of a strict one."""
+    if all(result.score is None for result in results):
+        why = next((result.error for result in results), None)
+        sys.exit(f"verifiers.bench.values: none {whose} could be scored: {why}")
 
 
 def _supported(items: Sequence[Item], results: Sequence[Result]) -> list[float]:
