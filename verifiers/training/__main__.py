@@ -7,15 +7,17 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from verifiers.backends import ModelSpec
 from verifiers.backends.onnx_files import locate
 from verifiers.backends.spec import BUNDLED
 from verifiers.errors import VerifierError
+from verifiers.training import _arguments as arguments
+from verifiers.training import compare as comparing
 from verifiers.training import pipeline
 from verifiers.training._help import ABOUT, EXAMPLES
-from verifiers.training.export import Storage, describe
+from verifiers.training.export import describe
 from verifiers.training.generate import summary
 from verifiers.training.loop import RunOptions
 from verifiers.training.overlap import RUN, overlap
@@ -138,6 +140,20 @@ def _average(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    models = comparing.named(args.model)
+    sets = comparing.read_sets(
+        args.held_out, _sets(args.grounding), limit=args.limit, sample=args.sample
+    )
+    rows = []
+    for name, folder in models.items():
+        rows.append(comparing.compare(name, folder, sets, threads=args.threads, bf16=args.bf16))
+        print(comparing.told(rows[-1]), file=sys.stderr if args.json else sys.stdout, flush=True)
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    return 0
+
+
 def _export(args: argparse.Namespace) -> int:
     pipeline.export_calibrated(
         args.model, args.out, args.held_out, storage=args.storage, threads=args.threads or 1
@@ -202,24 +218,6 @@ def _sets(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _count(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -237,8 +235,8 @@ def _parser() -> argparse.ArgumentParser:
     _before_training(command)
 
     sub = command("train", _train, "Train, or go on with a run that was stopped.")
-    _data(sub)
-    _training(sub)
+    arguments.data(sub)
+    arguments.training(sub)
     sub.add_argument("--held-out", type=Path, help="pairs to evaluate on, never trained on")
 
     sub = command("average", _average, "Average the weights of several checkpoints.")
@@ -250,12 +248,40 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run, or a folder with model.safetensors; to be repeated",
     )
     sub.add_argument("--start", type=Path, required=True, help="for config and tokenizer")
-    sub.add_argument("--max-length", type=_positive, default=400, help="longest pair trained on")
+    sub.add_argument(
+        "--max-length", type=arguments.positive, default=400, help="longest pair trained on"
+    )
     sub.add_argument("--out", type=Path, required=True, help="model folder to write")
+
+    sub = command("compare", _compare, comparing.ABOUT)
+    sub.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        metavar="[NAME=]FOLDER",
+        help="model folder of a run, or a mean; to be repeated",
+    )
+    sub.add_argument(
+        "--held-out",
+        type=Path,
+        action="append",
+        required=True,
+        help="pairs never trained on; to be repeated, the first chooses the threshold",
+    )
+    sub.add_argument(
+        "--limit", type=arguments.positive, help="pairs of each of these files, seeded (all)"
+    )
+    sub.add_argument(
+        "--grounding", type=Path, action="append", default=[], help="labelled set or folder of them"
+    )
+    sub.add_argument("--sample", type=arguments.positive, help="rows of each set, seeded (all)")
+    sub.add_argument("--threads", type=arguments.positive, default=1, help="(%(default)s)")
+    sub.add_argument("--bf16", action="store_true", help="products in bfloat16, as in training")
+    sub.add_argument("--json", action="store_true", help="all figures as JSON, of each set, too")
 
     sub = command("export", _export, "Write the ONNX form of a model, with calibration.")
     sub.add_argument("--model", type=Path, required=True, help="model folder of a run")
-    _exporting(sub)
+    arguments.exporting(sub)
 
     for name, handler, text in (
         ("evaluate", _evaluate, "Measure an exported model; prints JSON."),
@@ -264,25 +290,25 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(name, handler, text)
         sub.add_argument("--model", type=Path, required=True, help="exported model folder")
         sub.add_argument("--held-out", type=Path, required=True, help="pairs never trained on")
-        sub.add_argument("--threads", type=_positive, help="of ONNX Runtime (1)")
-        _measuring(sub)
+        sub.add_argument("--threads", type=arguments.positive, help="of ONNX Runtime (1)")
+        arguments.measuring(sub)
         if name == "card":
             sub.add_argument("--run", type=Path, required=True, help="the run it came from")
 
     sub = command("all", _all, "Everything: generate, train, export, calibrate, measure, card.")
-    _data(sub)
-    _making(sub, each=0)
-    _training(sub)
-    _exporting(sub)
-    _measuring(sub)
+    arguments.data(sub)
+    arguments.making(sub, each=0)
+    arguments.training(sub)
+    arguments.exporting(sub)
+    arguments.measuring(sub)
     return parser
 
 
 def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command("generate", _generate, "Make more training pairs from pairs, by rule.")
-    _data(sub)
+    arguments.data(sub)
     sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl or .jsonl.gz")
-    _making(sub, each=8_000)
+    arguments.making(sub, each=8_000)
 
     sub = command("written", _written, "Write out the pairs that were written for this project.")
     sub.add_argument("--folder", type=Path, default=FOLDER, help="of text files (the package's)")
@@ -292,7 +318,7 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--out", type=Path, required=True, help="file to write, .jsonl or .jsonl.gz")
 
     sub = command("overlap", _overlap, "Count what labelled sets and training pairs share.")
-    _data(sub)
+    arguments.data(sub)
     sub.add_argument("--grounding", type=Path, action="append", required=True, help="set or folder")
     sub.add_argument("--words", type=int, default=RUN, help="in a row (%(default)s)")
 
@@ -302,7 +328,7 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--labels", default="entailment,neutral,contradiction", help="new head")
     sub.add_argument(
         "--exit-layer",
-        type=_count,
+        type=arguments.count,
         default=0,
         help="read a second head after so many layers, so that clear pairs may stop there (none)",
     )
@@ -311,79 +337,12 @@ def _before_training(command: Callable[..., argparse.ArgumentParser]) -> None:
         type=Path,
         help="a verifier trained from the same encoder, whose lowest layers to begin with",
     )
-    sub.add_argument("--lower-layers", type=_count, default=0, help="how many of them")
+    sub.add_argument("--lower-layers", type=arguments.count, default=0, help="how many of them")
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
 
     sub = command("restore", _restore, "A start checkpoint from an exported model, heads included.")
     sub.add_argument("--model", default=BUNDLED, help="its folder (the bundled one)")
     sub.add_argument("--out", type=Path, required=True, help="folder to write")
-
-
-def _data(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--data", type=Path, action="append", required=True, help="training pairs; may be repeated"
-    )
-
-
-def _making(sub: argparse.ArgumentParser, *, each: int) -> None:
-    sub.add_argument(
-        "--each", type=_count, default=each, help="rows made by each rule (%(default)s)"
-    )
-    sub.add_argument("--seed", type=int, default=5, help="of what is made (%(default)s)")
-
-
-def _training(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--start", type=Path, required=True, help="start checkpoint folder")
-    sub.add_argument("--recipe", type=Path, required=True, help="recipe JSON: stages and rates")
-    sub.add_argument("--run", type=Path, required=True, help="run folder; made, or gone on with")
-    sub.add_argument(
-        "--stop-at", type=_positive, help="stop after so many tokens in all, without decay"
-    )
-    sub.add_argument(
-        "--decay-start", type=int, help="token count at which the learning rate begins to fall"
-    )
-    sub.add_argument("--decay-tokens", type=int, help="how long it falls")
-    sub.add_argument(
-        "--checkpoint-every", type=_count, default=200_000, help="tokens (%(default)s)"
-    )
-    sub.add_argument("--milestone-every", type=_count, default=0, help="tokens between kept copies")
-    sub.add_argument("--evaluate-every", type=_count, default=0, help="tokens between evaluations")
-    sub.add_argument("--log-every", type=_positive, default=50, help="steps (%(default)s)")
-    sub.add_argument(
-        "--workers",
-        type=_positive,
-        default=1,
-        help="threads that share each batch, one core each (%(default)s)",
-    )
-
-
-def _exporting(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", type=Path, required=True, help="folder to write; names the model")
-    sub.add_argument("--held-out", type=Path, required=True, help="pairs to calibrate on")
-    sub.add_argument(
-        "--storage", choices=get_args(Storage), default="float16", help="(%(default)s)"
-    )
-    sub.add_argument("--threads", type=_positive, help="of ONNX Runtime (1)")
-
-
-def _measuring(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--grounding",
-        type=Path,
-        action="append",
-        default=[],
-        help="labelled grounding set, or a folder of them: JSON lines with source, claim and "
-        "label supported or unsupported",
-    )
-    sub.add_argument("--sample", type=_positive, help="rows of each grounding set, seeded (all)")
-    sub.add_argument(
-        "--start-name",
-        default="the start checkpoint given",
-        help="what the weights started from, with its licence, for the card",
-    )
-    sub.add_argument(
-        "--note", action="append", default=[], help="a line on how it came about, for the card"
-    )
 
 
 if __name__ == "__main__":

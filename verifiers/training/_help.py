@@ -26,6 +26,10 @@ examples:
     python -m verifiers.training init --from ms-marco-minilm/ --layers 0,1,2,3,4,5 --out start/
     python -m verifiers.training train --data train.jsonl.gz --data made.jsonl.gz \\
         --start start/ --recipe recipe.json --run run/
+    python -m verifiers.training average --checkpoint start/ --checkpoint run/model \\
+        --start start/ --out mean/
+    python -m verifiers.training compare --model run/model --model mean/ \\
+        --held-out held_out.jsonl.gz
     python -m verifiers.training export --model run/model --held-out held_out.jsonl.gz --out my/
     python -m verifiers.training evaluate --model my/ --held-out held_out.jsonl.gz --grounding dev/
     python -m verifiers.training card --model my/ --run run/ --held-out held_out.jsonl.gz
