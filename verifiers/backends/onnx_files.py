@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from verifiers.backends.spec import ModelSpec
 
 # The one of the models in the package that `bundled` means.
-_BUNDLED_NAME = "nli-minilm-l12-v6"
+_BUNDLED_NAME = "nli-minilm-l12-v7"
 _REINSTALL = "Install groundrail again; the model is part of the package."
 _INT8 = ".int8.onnx"
 # How exporters call the file beside a graph that holds its weights.
